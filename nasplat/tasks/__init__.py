@@ -1,0 +1,1 @@
+"""Tasks: data, losses and metrics; they know no search, no store and no space."""
