@@ -7,10 +7,11 @@ from it; no torch, no Ray and no database is known here.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -20,9 +21,15 @@ from nasplat.errors import Failure, TrialFailure, UsageError, unknown
 class _Plain:
     """Data classes that go to JSON and back; unknown and missing fields are named at once."""
 
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        listed = fields(cls)  # type: ignore[arg-type]  # every subclass is a dataclass
+        return tuple(item.name for item in listed)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON data (tuples as lists)."""
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]  # every subclass is a dataclass
+        values = {name: getattr(self, name) for name in self._names()}
+        data: dict[str, Any] = json.loads(json.dumps(values, default=dict))
         return data
 
     @classmethod
@@ -32,8 +39,8 @@ class _Plain:
         Raises:
             UsageError: Fields are missing or not known; all are named.
         """
-        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
-        if surplus := sorted(set(data) - known):
+        known = cls._names()
+        if surplus := sorted(set(data) - set(known)):
             raise UsageError(
                 f"a {cls.__name__} has no field {', '.join(surplus)}; "
                 f"its fields are {', '.join(sorted(known))}"
@@ -82,7 +89,7 @@ class Job(_Plain):
         for name in ("fidelities", "metrics", "op_files"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         rungs = self.fidelities
-        rising = all(a < b for a, b in zip(rungs, rungs[1:], strict=False))
+        rising = all(a < b for a, b in itertools.pairwise(rungs))
         if not rungs or rungs[0] < 1 or not rising:
             raise UsageError(
                 f"fidelities must be rising whole numbers of epochs from 1, got {list(rungs)}"
@@ -99,8 +106,8 @@ class Report(_Plain):
         seconds: Device time since the previous report (or since the start).
         checkpoint: Folder from which a later job continues; None: no checkpoint was kept.
         final: Whether this was the last rung of the job.
-        curve: Points of the learning curve since the previous report, each with ``epoch`` (1, 2, ...)
-            and what was seen in it.
+        curve: Points of the learning curve since the previous report, each with its ``epoch``
+            (1, 2, ...) and what was seen in it.
     """
 
     fidelity: int
@@ -165,7 +172,7 @@ class Evaluator(Protocol):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """JSON from which ``evaluator_from_spec`` makes the same evaluator: ``kind`` and options."""
+        """JSON (``kind`` and options) from which ``evaluator_from_spec`` makes the same one."""
         ...
 
     def evaluate(self, job: Job, context: Context) -> Generator[Report, None, None]:
