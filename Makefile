@@ -1,0 +1,59 @@
+# One verb, one target. Each sets up what it needs: .venv with the versions of constraints.txt.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHECKED := nasplat search_spaces predictors
+
+# PyTorch's wheels without CUDA where there is no NVIDIA GPU: a tenth of the download. `make TORCH_INDEX= ...`
+# takes whatever the usual index holds. One thread per process: trials run side by side.
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-all check format bench clean help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+
+$(STAMP): pyproject.toml constraints.txt hatch_build.py
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("nasplat needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --retries 1 -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,postgres]'
+	touch $@
+
+demo: $(STAMP)  ## search hybrid-vit on the digits for three minutes, export and verify a winner
+	study=demo
+	if $(BIN)/nasplat status "$$study" >/dev/null 2>&1; then study="demo-$$(date +%Y%m%d-%H%M%S)"; fi
+	$(BIN)/nasplat search --space hybrid-vit --task digits --budget 3min --study "$$study"
+	$(BIN)/nasplat export "$$study" --best accuracy
+
+test: $(STAMP)  ## the tests that take seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP)  ## every test
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## formatting, lint, types, import floors, and the wheel in an empty environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/lint-imports
+	TORCH_INDEX="$(TORCH_INDEX)" .ci/check-wheel $(BIN)/python
+
+format: $(STAMP)  ## rewrite the sources in the common form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## print the figures of the README, measured here
+	$(BIN)/python bench/figures.py
+
+clean:  ## remove the environment and every cache; studies in runs/ and exports/ stay
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find nasplat search_spaces predictors db tests -name __pycache__ -type d -prune -exec rm -rf {} +
