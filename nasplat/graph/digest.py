@@ -1,0 +1,300 @@
+"""The identity of a graph: a canonical, versioned hash of what it computes.
+
+Two graphs share a digest when they compute the same function by construction:
+
+- nodes that no output depends on do not count, nor do the names of nodes;
+- identities vanish, a sum drops the inputs that are zero, a merge of one is that one;
+- nested uses of an associative op flatten, inputs of an op that commutes have no order;
+- an op without weights or randomness, used twice on the same inputs, is one;
+- nodes of a sharing group with the same inputs are one.
+
+Weights tell apart: ``conv(x) + conv(x)`` with two convolutions is not ``2 conv(x)`` with one. The digest
+therefore identifies the graph up to isomorphism, not only the tree of its expressions: nodes that look
+alike from below are told apart by colour refinement and, where that is not enough, by individualisation
+[McKay2014]. NetworkX's Weisfeiler-Lehman hash is not used: it is no durable key across its versions.
+
+The prefix is the version of these rules. A golden digest in the tests never moves under one prefix.
+
+References:
+    [McKay2014] B. D. McKay, A. Piperno. Practical graph isomorphism, II. J. Symb. Comput. 60, 2014.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+from nasplat.graph.cost import op_cost
+from nasplat.graph.graph import Graph, Node, Types
+from nasplat.graph.op import FLOAT, Bits, Op
+from nasplat.graph.types import TensorType
+
+VERSION = "g1"
+Source = tuple[int, int]
+"""A value and which of its outputs."""
+_ZERO: Source = (-1, 0)
+Colours = list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One thing computed: an input of the graph or an op on other values."""
+
+    label: bytes
+    sources: tuple[Source, ...]
+    commutes: bool
+    group: str | None
+
+
+def digest(graph: Graph) -> str:
+    """The identity of a graph: ``g1:`` and 32 hexadecimal digits."""
+    values, outputs = _normalise(graph)
+    colours = _merkle(values)
+    if len(set(colours)) < len(colours):
+        colours = _refined(values, outputs, colours)
+        form = _canonical(values, outputs, colours)
+    else:
+        form = _form(values, outputs, colours)
+    return f"{VERSION}:{form.hex()}"
+
+
+def _hash(*parts: bytes) -> bytes:
+    return blake2b(b"".join(parts), digest_size=16).digest()
+
+
+@lru_cache(maxsize=65536)
+def _label(op: Op, bits: Bits) -> bytes:
+    described = [op.kind, op.settings(), [bits.weight, bits.activation]]
+    return _hash(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _normalise(graph: Graph) -> tuple[list[_Value], list[tuple[str, Source]]]:
+    """Rewrite the live part of a graph into values by the rules of the module's docstring."""
+    values: list[_Value] = []
+    made: list[tuple[Op | None, Types]] = []
+    at: dict[str, Source] = {}
+    known: dict[object, int] = {}
+
+    def value(key: object, new: _Value, op: Op | None, types: Types) -> int:
+        index = known.get(key) if key is not None else None
+        if index is None:
+            index = len(values)
+            values.append(new)
+            made.append((op, types))
+            if key is not None:
+                known[key] = index
+        return index
+
+    for name, tensor_type in graph.inputs.items():
+        label = _hash(b"input", name.encode(), str(tensor_type).encode())
+        at[name] = (value(None, _Value(label, (), False, None), None, ()), 0)
+
+    types_of = graph.types
+    for node in graph.live:
+        op = node.op
+        pairs = [(at[ref], types_of[ref]) for ref in node.inputs]
+        if op.associative:
+            pairs = [inner for pair in pairs for inner in _flattened(pair, op, values, made)]
+        if op.drops_zero:
+            pairs = [pair for pair in pairs if pair[0] != _ZERO]
+        if op.commutes:
+            pairs.sort(key=lambda pair: pair[0])
+        sources = tuple([pair[0] for pair in pairs])
+        types = tuple([pair[1] for pair in pairs])
+        if _is_zero(op, node, sources, types):
+            at[node.name] = _ZERO
+            continue
+        if len(sources) == 1 and op.is_identity(*types):
+            at[node.name] = sources[0]
+            continue
+        bits = node.bits if node.bits.quantised and op_cost(op, types).weights else FLOAT
+        new = _Value(_label(op, bits), sources, op.commutes, None if op.pure else node.share)
+        key = (op, bits, sources) if op.pure else (node.share, sources) if node.share else None
+        index = value(key, new, op, types)
+        at[node.name] = (index, 0)
+        port = 1
+        while f"{node.name}:{port}" in types_of:
+            at[f"{node.name}:{port}"] = (index, port)
+            port += 1
+    outputs = sorted((name, at[ref]) for name, ref in graph.outputs.items())
+    return _reachable(values, outputs)
+
+
+def _is_zero(op: Op, node: Node, sources: Sequence[Source], types: Types) -> bool:
+    if node.inputs and not sources:  # every input was a zero that the op drops
+        return True
+    all_zero = bool(sources) and all(source == _ZERO for source in sources)
+    return (op.keeps_zero and all_zero) or op.is_zero(*types)
+
+
+def _flattened(
+    pair: tuple[Source, TensorType],
+    op: Op,
+    values: list[_Value],
+    made: list[tuple[Op | None, Types]],
+) -> list[tuple[Source, TensorType]]:
+    """The inputs of an inner use of the same associative op, or the pair itself."""
+    (index, _), _ = pair
+    if index < 0 or made[index][0] != op:
+        return [pair]
+    return list(zip(values[index].sources, made[index][1], strict=True))
+
+
+def _reachable(
+    values: list[_Value], outputs: list[tuple[str, Source]]
+) -> tuple[list[_Value], list[tuple[str, Source]]]:
+    """Drop values that normalisation left without a consumer, and renumber."""
+    wanted = {index for _, (index, _) in outputs}
+    for index in range(len(values) - 1, -1, -1):
+        if index in wanted:
+            wanted.update(source for source, _ in values[index].sources)
+    wanted.discard(-1)
+    new = {old: index for index, old in enumerate(sorted(wanted))}
+    new[-1] = -1
+    kept = [
+        _Value(
+            values[old].label,
+            tuple((new[index], port) for index, port in values[old].sources),
+            values[old].commutes,
+            values[old].group,
+        )
+        for old in sorted(wanted)
+    ]
+    return kept, [(name, (new[index], port)) for name, (index, port) in outputs]
+
+
+def _seen(source: Source, colours: Colours) -> bytes:
+    index, port = source
+    colour = b"zero" if index < 0 else colours[index]
+    return colour if port == 0 else colour + port.to_bytes(2, "big")
+
+
+def _inputs(value: _Value, colours: Colours) -> list[bytes]:
+    seen = [_seen(source, colours) for source in value.sources]
+    return sorted(seen) if value.commutes else seen
+
+
+def _merkle(values: Sequence[_Value]) -> Colours:
+    """Colour every value by the tree of expressions below it."""
+    colours: Colours = []
+    for value in values:
+        seen = _inputs(value, colours)
+        colours.append(_hash(value.label, len(seen).to_bytes(2, "big"), *seen))
+    return colours
+
+
+def _groups(values: Sequence[_Value]) -> list[list[int]]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, value in enumerate(values):
+        if value.group is not None:
+            members[value.group].append(index)
+    return [indices for indices in members.values() if len(indices) > 1]
+
+
+def _refined(
+    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
+) -> Colours:
+    """Refine colours by what is below, above and in the same sharing group, until stable."""
+    groups = _groups(values)
+    classes = len(set(colours))
+    while True:
+        around: list[list[bytes]] = [[] for _ in values]
+        for index, value in enumerate(values):
+            for position, (below, port) in enumerate(value.sources):
+                if below >= 0:
+                    place = 0 if value.commutes else position + 1
+                    mark = bytes((place, port))
+                    around[below].append(b"up" + mark + colours[index])
+        for name, (index, port) in outputs:
+            if index >= 0:
+                around[index].append(b"out" + bytes((port,)) + name.encode())
+        for members in groups:
+            mates = b"".join(sorted(colours[index] for index in members))
+            for index in members:
+                around[index].append(b"group" + mates)
+        colours = [
+            _hash(colours[index], *_inputs(value, colours), b"|", *sorted(around[index]))
+            for index, value in enumerate(values)
+        ]
+        if len(set(colours)) == classes:
+            return colours
+        classes = len(set(colours))
+
+
+def _canonical(
+    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
+) -> bytes:
+    """The smallest form over all ways to tell apart values of one colour.
+
+    Values that a symmetry of the graph maps to each other give the same form, so only one of them is
+    followed: a symmetry shows when the first descents from both end in one form.
+    """
+    choices = _individualised(values, outputs, colours)
+    if not choices:
+        return _form(values, outputs, colours)
+    forms = [_canonical(values, outputs, choices[0])]
+    descents = {_descend(values, outputs, choices[0])} if len(choices) > 1 else set()
+    for choice in choices[1:]:
+        descent = _descend(values, outputs, choice)
+        if descent not in descents:
+            descents.add(descent)
+            forms.append(_canonical(values, outputs, choice))
+    return min(forms)
+
+
+def _descend(
+    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
+) -> bytes:
+    """The form at the end of one path of individualisations."""
+    while choices := _individualised(values, outputs, colours):
+        colours = choices[0]
+    return _form(values, outputs, colours)
+
+
+def _individualised(
+    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
+) -> list[Colours]:
+    """Single out each value of the first ambiguous colour; keep the refinements that come first."""
+    counts = Counter(colours)
+    ambiguous = [(count, colour) for colour, count in counts.items() if count > 1]
+    if not ambiguous:
+        return []
+    _, chosen = min(ambiguous)
+    best: list[Colours] = []
+    least: list[bytes] | None = None
+    for index, colour in enumerate(colours):
+        if colour != chosen:
+            continue
+        marked = list(colours)
+        marked[index] = _hash(colour, b"chosen")
+        refined = _refined(values, outputs, marked)
+        trace = sorted(refined)
+        if least is None or trace < least:
+            best, least = [refined], trace
+        elif trace == least:
+            best.append(refined)
+    return best
+
+
+def _form(
+    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
+) -> bytes:
+    """Hash the graph written down in the order of its colours, each of which is one value."""
+    rank: Mapping[bytes, bytes] = {
+        colour: position.to_bytes(4, "big") for position, colour in enumerate(sorted(colours))
+    }
+    ranks = [rank[colour] for colour in colours]
+    lines = sorted(
+        ranks[index] + value.label + b"".join(_inputs(value, ranks))
+        for index, value in enumerate(values)
+    )
+    shared = sorted(
+        b"shared" + b"".join(sorted(ranks[index] for index in members))
+        for members in _groups(values)
+    )
+    named = [name.encode() + b"=" + _seen(source, ranks) for name, source in outputs]
+    return _hash(*lines, *shared, *named)
