@@ -1,0 +1,93 @@
+"""Augmentation of batches in plain torch: shift, flip, erase, mix. Seeded, on whole batches.
+
+Shift pads with zeros, which is the mean after normalisation. Erasing follows [Zhong2020] with one
+rectangle per image; mixing follows [Zhang2018] with one weight per example.
+
+[Zhong2020] Z. Zhong et al.: Random Erasing Data Augmentation, AAAI.
+[Zhang2018] H. Zhang et al.: mixup: Beyond Empirical Risk Minimization, ICLR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is done to training examples at random.
+
+    Attributes:
+        shift: Largest shift along height and width as a part of the side, in [0, 0.5].
+        flip: Whether half of the images are mirrored left to right.
+        erase: Probability that a rectangle of an image is set to zero, in [0, 1].
+        mixup: Parameter of the Beta distribution of mixing weights; 0: examples are not mixed.
+    """
+
+    shift: float = 0.0
+    flip: bool = False
+    erase: float = 0.0
+    mixup: float = 0.0
+
+    def images(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Shift, flip and erase a normalised batch ``(batch, channels, height, width)``."""
+        if self.flip:
+            chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+            x = torch.where(chosen.to(x.device), x.flip(3), x)
+        if self.shift:
+            x = shift(x, self.shift, generator)
+        if self.erase:
+            x = erase(x, self.erase, generator)
+        return x
+
+    def mix(
+        self, x: Tensor, targets: Tensor, classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mix every example with another one; targets become ``(batch, classes)`` probabilities."""
+        if not self.mixup:
+            return x, targets
+        weight = _beta(self.mixup, len(x), generator).to(x.device)
+        other = torch.randperm(len(x), generator=generator).to(x.device)
+        shape = (-1,) + (1,) * (x.dim() - 1)
+        mixed = torch.lerp(x[other], x, weight.view(shape))
+        hot = F.one_hot(targets, classes).to(x.dtype)
+        return mixed, torch.lerp(hot[other], hot, weight.view(-1, 1))
+
+
+def shift(x: Tensor, part: float, generator: torch.Generator) -> Tensor:
+    """Shift each image by up to ``part`` of its sides (at least one pixel), zeros come in."""
+    batch, _, height, width = x.shape
+    top, left = max(1, round(part * height)), max(1, round(part * width))
+    padded = F.pad(x, (left, left, top, top))
+    down = torch.randint(0, 2 * top + 1, (batch, 1), generator=generator)
+    right = torch.randint(0, 2 * left + 1, (batch, 1), generator=generator)
+    rows = (down + torch.arange(height)).to(x.device)[:, :, None]
+    columns = (right + torch.arange(width)).to(x.device)[:, None, :]
+    examples = torch.arange(batch, device=x.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[examples, rows, columns].permute(0, 3, 1, 2).contiguous()
+
+
+def erase(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Set a rectangle of 1/4 to 1/2 of each side to zero, in a part of the images."""
+    batch, _, height, width = x.shape
+
+    def span(side: int) -> Tensor:
+        length = side * (0.25 + 0.25 * torch.rand(batch, 1, generator=generator))
+        start = (side - length) * torch.rand(batch, 1, generator=generator)
+        position = torch.arange(side) + 0.5
+        return (position >= start) & (position < start + length)
+
+    inside = span(height)[:, :, None] & span(width)[:, None, :]
+    chosen = torch.rand(batch, 1, 1, generator=generator) < probability
+    return x.masked_fill((inside & chosen)[:, None].to(x.device), 0.0)
+
+
+def _beta(alpha: float, count: int, generator: torch.Generator) -> Tensor:
+    """Draw from Beta(alpha, alpha); by numpy, for torch's own sampler takes no generator."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    drawn = np.random.default_rng(seed).beta(alpha, alpha, count)
+    return torch.from_numpy(drawn.astype(np.float32))
