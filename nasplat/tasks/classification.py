@@ -34,7 +34,7 @@ class ClassificationTask(Task):
 
     Args:
         name: How the task is called in tables.
-        spec: JSON from which ``load_task`` makes it again; the fingerprint is added here.
+        spec: JSON from which ``load_task`` makes it again; title and fingerprint are added.
         examples: ``(n, *input_type.shape)`` as stored, bytes or floats.
         labels: ``(n,)`` class numbers.
         classes: Name of each class.
@@ -93,7 +93,7 @@ class ClassificationTask(Task):
             "classes": list(self.classes),
         }
         self.fingerprint = self._fingerprint(content, source or {})
-        self.spec = {**spec, "fingerprint": self.fingerprint}
+        self.spec = {**spec, "title": name, "fingerprint": self.fingerprint}
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the training split, for each channel or each feature."""
