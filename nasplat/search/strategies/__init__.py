@@ -1,0 +1,1 @@
+"""Strategies: what to evaluate next, asked and told; one file for each."""
