@@ -108,6 +108,7 @@ class Report(_Plain):
         final: Whether this was the last rung of the job.
         curve: Points of the learning curve since the previous report, each with its ``epoch``
             (1, 2, ...) and what was seen in it.
+        measurements: How measured metrics came about (device, spread, repeats), by metric.
     """
 
     fidelity: int
@@ -116,6 +117,7 @@ class Report(_Plain):
     checkpoint: str | None = None
     final: bool = False
     curve: tuple[Mapping[str, float], ...] = ()
+    measurements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", tuple(self.curve))
@@ -181,6 +183,9 @@ class Evaluator(Protocol):
         A report of fidelity 0 may come first, with what was measured before training. Rungs that
         ``job.checkpoint`` already holds are not repeated. The caller stops the trial by closing
         the generator. Equal jobs give equal metrics.
+
+        A checkpoint that is not on this machine is not missed: the trial starts afresh, and repeats
+        its first reports with equal metrics.
 
         Raises:
             TrialFailure: The trial failed; ``failure`` is its class. Nothing else is raised.

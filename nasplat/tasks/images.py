@@ -1,8 +1,8 @@
 """A task from a folder of images, one sub-folder per class; decoded once, then read from a cache.
 
 ``folder/CLASS/*.jpg`` is split by seed. ``folder/{train,test}/CLASS/*.jpg`` (``val`` optional)
-keeps its own test split. The decoded bytes lie in the cache folder under the hash of the files, so that a
-worker opens one file instead of thousands.
+keeps its own test split. The decoded bytes lie in the cache folder under the hash of the files, so
+that a worker opens one file instead of thousands.
 """
 
 from __future__ import annotations
