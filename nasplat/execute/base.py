@@ -9,14 +9,13 @@ Order of the calls that every executor keeps, and that a driver may rely on:
 2. Of one trial: `next` hands it out, then any number of `report`, then exactly one of `finish`,
    `fail` or `release`. After `fail` and `release` the driver may hand the same trial out again.
 3. Every report of an evaluator is passed on once and in order. After a verdict STOP, or a report
-   with ``final`` set, the next call for that trial is `finish`, unless the evaluation breaks
-   while it is being closed.
+   with ``final`` set, the next call for that trial is `finish`.
 4. `beat` is called at least every `HEARTBEAT_SECONDS` (a profile may ask for less) with exactly
    the trials handed out and not yet finished, failed or released. An in-process evaluation beats
    only where the evaluator calls its context's heartbeat.
 5. `interrupt` is called at most once per run, at the first Ctrl-C. Nothing is asked of `next`
    once `stopping` is true; each running trial is released at its next report or when the
-   profile's grace time is over, whatever comes first.
+   profile's grace time is over, whatever comes first. `stopping` and `exhausted` are read often.
 6. `flush` is the last call of every run, also when the run ends with an exception.
 """
 

@@ -1,15 +1,16 @@
-"""What follows from each class of failure: whether a trial is tried again, how often, and changed
-in which way. Pure data and functions; it knows neither drivers nor Ray.
+"""Which class of failure an exception is, and what follows from each class: whether a trial is
+tried again, how often, and changed in which way. Data and functions; it knows neither drivers nor Ray.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from nasplat.errors import Failure
+from nasplat.errors import Failure, TrialFailure, UsageError
 from nasplat.evaluate.base import Job
 
 
@@ -73,3 +74,30 @@ def halve_batch(job: Job) -> Job | None:
     if not isinstance(size, int) or size < 2:
         return None
     return dataclasses.replace(job, recipe={**job.recipe, "batch_size": size // 2})
+
+
+def classify(error: BaseException) -> tuple[Failure, str]:
+    """Say which class of failure an exception of an evaluation is, with a message for the record.
+
+    Args:
+        error: What the evaluator raised.
+
+    Returns:
+        The class, and one line; for a bug, the line of code where it was raised besides.
+    """
+    line = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    if isinstance(error, TrialFailure):
+        return error.failure, error.message
+    # torch's own class is found by name, so that torch need not be imported to say so.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return Failure.OOM, line
+    if isinstance(error, UsageError):
+        return Failure.INVALID, error.message
+    return Failure.BUG, f"{line} (at {_place(error)})"
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "an unknown line"
+    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}"

@@ -1,0 +1,374 @@
+"""Ray Tune's seams, usable in any Tune script: a searcher and a callback around a study, and
+schedulers that decide rungs by Pareto rank.
+
+    searcher = nasplat.StudySearcher(study)
+    tune.Tuner(
+        nasplat.Trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=StudyRungs(searcher),      # or ParetoRungs({"accuracy": "max"}, eta=3)
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(callbacks=[StudyCallback(searcher)]),
+    ).fit()
+
+The searcher alone records a study completely. The callback adds what Tune tells nobody else: signs
+of life, time-outs that end a hung step, and why a worker died. The study decides and records;
+Tune's own experiment files are not needed for anything. This module knows no store.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import ray
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from nasplat.errors import Failure, UsageError
+from nasplat.evaluate.base import Report
+from nasplat.execute.base import HEARTBEAT_SECONDS, Driver, Verdict
+from nasplat.execute.interrupt import Interrupts
+from nasplat.execute.record import Recorder
+from nasplat.execute.rungs import rung_verdict
+from nasplat.execute.trainable import FAILURE, JOB, REPORT, SETTINGS, Settings
+
+KILL_AFTER = 2.0
+"""Seconds beyond its deadline after which the worker of a trial is killed. An evaluation that still
+takes steps ends itself at the deadline and keeps its worker."""
+_IDLE = 0.05
+_IDLE_FOR = 0.9
+
+
+@runtime_checkable
+class HasDriver(Protocol):
+    """Something that makes a driver of itself, such as a study."""
+
+    def driver(self) -> Driver:
+        """Return the driver."""
+
+
+class StudySearcher(Searcher):
+    """Hands Tune the trials that a study wants evaluated, and the study what became of them.
+
+    Args:
+        study: A driver, or a study that makes one.
+        settings: What workers need; by default training, with one processor per trial and
+            checkpoints in ``./runs/scratch``.
+        concurrent: Most trials at the same time, or a function that says so; None leaves it to
+            Tune.
+        heartbeat: Longest time between two beats of running trials in seconds, > 0.
+    """
+
+    def __init__(
+        self,
+        study: Driver | HasDriver,
+        *,
+        settings: Settings | None = None,
+        concurrent: int | Callable[[], int] | None = None,
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        super().__init__()
+        driver = study.driver() if isinstance(study, HasDriver) else study
+        self.recorder = Recorder(driver, heartbeat)
+        self.settings = settings or Settings(
+            evaluator={"kind": "train"}, scratch=str(Path("runs/scratch").resolve())
+        )
+        self.watched = False
+        self._concurrent = concurrent
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial's configuration, None when there is none now, or FINISHED."""
+        recorder, driver = self.recorder, self.recorder.driver
+        recorder.beat()
+        limit = self._concurrent() if callable(self._concurrent) else self._concurrent
+        if driver.stopping or recorder.error is not None:
+            return self._nothing(finished=True)
+        if limit is not None and len(recorder.running) >= limit:
+            return None
+        # With nothing running Tune sleeps a second at a time; a shorter wait is spent here.
+        patience = time.monotonic() + (0.0 if recorder.running else _IDLE_FOR)
+        while (job := recorder.next(trial_id)) is None:
+            if driver.exhausted or driver.stopping:
+                return self._nothing(finished=True)
+            if time.monotonic() >= patience:
+                return None
+            time.sleep(_IDLE)
+        return {JOB: json.dumps(job.to_json()), SETTINGS: self.settings.to_json()}
+
+    def _nothing(self, *, finished: bool) -> str | None:
+        # A trial that runs may come back as a retry: the end is only when none runs.
+        return Searcher.FINISHED if finished and not self.recorder.running else None
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass on a report, unless the scheduler did."""
+        self.take(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Settle a trial: failed when its last result says so, else finished."""
+        if error:
+            if not self.watched:
+                self.recorder.fail(trial_id, Failure.LOST, "the worker died")
+            return
+        if result and FAILURE in result:
+            failure, message, seconds = json.loads(result[FAILURE])
+            self.recorder.fail(trial_id, Failure(failure), message, seconds)
+            return
+        if result:
+            self.take(trial_id, result)
+        self.recorder.finish(trial_id)
+
+    def take(self, trial_id: str, result: Mapping[str, Any]) -> Verdict:
+        """Pass on the report in a result, once, and return the study's verdict on it."""
+        if REPORT not in result:
+            return Verdict.CONTINUE
+        report = Report.from_json(json.loads(result[REPORT]))
+        return self.recorder.report(trial_id, int(result["iterations_since_restore"]), report)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write where the state is: in the study's store, not in Tune's files."""
+        Path(checkpoint_path).write_text("the study's store is the state of record\n", "utf-8")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refuse: a study is resumed with a fresh Tuner.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            "a study's search is not restored from Tune's files",
+            hint="Start a fresh Tuner with StudySearcher(study), or: nasplat resume NAME",
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the driver out of what Tune pickles; it holds a database connection."""
+        return {name: value for name, value in vars(self).items() if name != "recorder"}
+
+
+class StudyRungs(FIFOScheduler):
+    """Stops trials where the study's verdict says so, and at a report once the study is stopping.
+
+    Args:
+        searcher: The searcher of the same study.
+    """
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Pass on the report and return the verdict."""
+        recorder = self._searcher.recorder
+        if self._searcher.take(trial.trial_id, result) is Verdict.STOP:
+            return TrialScheduler.STOP
+        if recorder.driver.stopping:
+            recorder.release(trial.trial_id)
+            return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return a waiting trial; looks only at trials that are alive, of which there are few."""
+        live = tune_controller.get_live_trials()
+        return next((trial for trial in live if trial.status == Trial.PENDING), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the study out of what Tune pickles."""
+        return {name: value for name, value in vars(self).items() if name != "_searcher"}
+
+
+class ParetoRungs(FIFOScheduler):
+    """Asynchronous successive halving by Pareto rank, for any Tune trainable.
+
+    At each rung a trial goes on when it is among the best ``1 / eta`` of all results recorded there,
+    by non-dominated rank and then crowding distance (`nasplat.execute.rungs.rung_verdict`).
+
+    Args:
+        metrics: Reported metrics to decide by, each ``"max"`` or ``"min"``.
+        eta: Reduction factor, > 1.
+        rungs: Values of ``fidelity`` at which is decided; None: every value that is reported
+            except 0, at which nothing was trained.
+        fidelity: The result's key that counts progress.
+
+    Raises:
+        UsageError: No metrics, a direction that is neither, or ``eta`` is not above 1.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, str],
+        *,
+        eta: float = 3.0,
+        rungs: tuple[int, ...] | None = None,
+        fidelity: str = "fidelity",
+    ) -> None:
+        super().__init__()
+        wrong = {name: way for name, way in metrics.items() if way not in ("max", "min")}
+        if not metrics or wrong:
+            raise UsageError(
+                f"metrics map names to 'max' or 'min', got {dict(metrics)!r}",
+                hint='For instance ParetoRungs({"accuracy": "max", "latency_ms": "min"}).',
+            )
+        if not eta > 1:
+            raise UsageError(f"eta must be above 1 (one in eta goes on), got {eta}")
+        self._signs = {name: 1.0 if way == "min" else -1.0 for name, way in metrics.items()}
+        self._eta = eta
+        self._rungs = rungs
+        self._fidelity = fidelity
+        self._at_rung: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Record the result at its rung and decide."""
+        if self._fidelity not in result:
+            raise UsageError(
+                f"a result has no {self._fidelity!r}; it has {', '.join(sorted(result))}",
+                hint="Give the key that counts progress: ParetoRungs(..., fidelity='epoch').",
+            )
+        rung = int(result[self._fidelity])
+        if rung == 0 if self._rungs is None else rung not in self._rungs:
+            return TrialScheduler.CONTINUE
+        values = tuple(
+            sign * float(result.get(name, math.nan)) for name, sign in self._signs.items()
+        )
+        goes_on = rung_verdict(self._at_rung[rung], values, self._eta)
+        self._at_rung[rung].append(values)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class StudyCallback(tune.Callback):
+    """Beats for running trials, ends those past their time-out, and says why workers died.
+
+    Args:
+        searcher: The searcher of the same study.
+        interrupts: Ctrl-C as an executor counts it; None leaves it to Tune.
+    """
+
+    def __init__(self, searcher: StudySearcher, interrupts: Interrupts | None = None) -> None:
+        super().__init__()
+        self._searcher = searcher
+        self._interrupts = interrupts
+        self._told = False
+        self._trials: dict[str, Trial] = {}
+        searcher.watched = True
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Start the trial's clock."""
+        recorder = self._searcher.recorder
+        if trial.trial_id in recorder.running:
+            recorder.start(trial.trial_id)
+            self._trials[trial.trial_id] = trial
+        else:
+            self._kill(trial)  # it was released while it waited for a worker
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Beat, and end what is past its time-out."""
+        recorder = self._searcher.recorder
+        if recorder.error is not None:
+            raise recorder.error
+        recorder.beat()
+        if self._interrupts is not None:
+            self._obey(self._interrupts)
+        if recorder.driver.stopping:
+            for key, entry in list(recorder.running.items()):
+                if entry.started is None:
+                    recorder.release(key)
+        now = time.monotonic()
+        for key, entry in list(recorder.running.items()):
+            limit = entry.job.timeout or self._searcher.settings.timeout
+            if entry.started is None or entry.ended_as or not limit:
+                continue
+            if now - entry.started > limit + KILL_AFTER:
+                entry.ended_as = f"it ran for more than {limit:g} s and was ended"
+                self._kill(self._trials[key])
+
+    def _obey(self, interrupts: Interrupts) -> None:
+        driver = self._searcher.recorder.driver
+        if interrupts.requested and not self._told:
+            self._told = True
+            driver.interrupt()
+        elif driver.stopping:
+            interrupts.stop()
+        if interrupts.overdue:
+            self.end_running()
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Forget a trial that is settled."""
+        self._trials.pop(trial.trial_id, None)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """Settle a trial whose worker died, with the class of the failure."""
+        self._trials.pop(trial.trial_id, None)
+        recorder = self._searcher.recorder
+        entry = recorder.running.get(trial.trial_id)
+        if entry is None:
+            return
+        if entry.ended_as:
+            recorder.fail(trial.trial_id, Failure.TIMEOUT, entry.ended_as)
+        else:
+            recorder.fail(trial.trial_id, *why_died(trial.get_pickled_error()))
+
+    def end_running(self) -> None:
+        """Release every trial and kill its worker."""
+        recorder = self._searcher.recorder
+        running = [self._trials[key] for key in recorder.running if key in self._trials]
+        recorder.release_all()
+        for trial in running:
+            self._kill(trial)
+
+    @staticmethod
+    def _kill(trial: Trial) -> None:
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:
+            ray.kill(actor, no_restart=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the study out of what Tune pickles."""
+        return {}
+
+
+class GraceOver(tune.Stopper):
+    """Ends a Tune run whose grace time after Ctrl-C is over, waiting trials included."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no trial for its result."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the grace time is over."""
+        return self._interrupts.overdue
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the counting of Ctrl-C out of what Tune pickles."""
+        return {}
+
+
+def why_died(error: Exception | None) -> tuple[Failure, str]:
+    """Say which class of failure the death of a worker is, with a message for the record."""
+    text = " ".join(str(error).split())
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return Failure.BUG, f"the worker could not start: {text}"
+    if "memory" in text.lower() and ("OOM" in text or "OutOfMemory" in text):
+        return Failure.OOM, f"the worker was killed for want of memory: {text}"
+    if isinstance(error, RayActorError):
+        return Failure.LOST, f"the worker died: {text}"
+    return Failure.BUG, text
