@@ -1,0 +1,72 @@
+"""Ensembles of trees from scikit-learn: no scaling, interactions for free, rough uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasplat.predict.base import Floats, Remembering
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
+
+
+class ExtraTrees(Remembering):
+    """Extremely randomised trees; the standard deviation is that between trees.
+
+    Args:
+        trees: Number of trees, at least 2.
+        seed: Seed of the trees.
+    """
+
+    def __init__(self, *, trees: int = 200, seed: int = 0) -> None:
+        super().__init__()
+        self.trees = trees
+        self.seed = seed
+
+    def fit(self, X: Floats, y: Floats) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        super().fit(X, y)
+        self._model: ExtraTreesRegressor = ExtraTreesRegressor(
+            self.trees, random_state=self.seed, max_features=1 / 3, min_samples_leaf=1
+        )
+        self._model.fit(self.X, self.y)
+
+    def predict(self, X: Floats) -> tuple[Floats, Floats]:
+        rows = self.asked(X)
+        each = np.array([tree.predict(rows) for tree in self._model.estimators_])
+        return each.mean(0), each.std(0)
+
+
+class BoostedTrees(Remembering):
+    """Gradient-boosted trees, several times on resampled rows; the deviation is that between them.
+
+    Args:
+        members: Boosted models, at least 2.
+        seed: Seed of the resampling.
+    """
+
+    def __init__(self, *, members: int = 5, seed: int = 0) -> None:
+        super().__init__()
+        self.members = members
+        self.seed = seed
+
+    def fit(self, X: Floats, y: Floats) -> None:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        super().fit(X, y)
+        rng = np.random.default_rng(self.seed)
+        self._models: list[HistGradientBoostingRegressor] = []
+        for member in range(self.members):
+            drawn = rng.integers(len(self.y), size=len(self.y)) if member else slice(None)
+            model = HistGradientBoostingRegressor(
+                max_iter=100, learning_rate=0.1, min_samples_leaf=5, random_state=self.seed
+            )
+            self._models.append(model.fit(self.X[drawn], self.y[drawn]))
+
+    def predict(self, X: Floats) -> tuple[Floats, Floats]:
+        rows = self.asked(X)
+        each = np.array([model.predict(rows) for model in self._models])
+        return each.mean(0), each.std(0)
