@@ -1,7 +1,8 @@
 """nasplat finds the Pareto-optimal neural architectures for a task and a device, inside a budget.
 
-The nouns that scripts use are importable from here. Each is loaded from the module that defines it when it is
-first asked for, so that ``import nasplat`` costs nothing. Inside the library nothing imports from this face.
+The nouns that scripts use are importable from here. Each is loaded from the module that defines
+it when it is first asked for, so that ``import nasplat`` costs nothing. Inside the library nothing
+imports from this face.
 
     study = nasplat.Study.create("flowers", space="hybrid-vit", task="./flowers", budget="8gpu-h")
     study.run()

@@ -1,1 +1,1 @@
-"""What a person sees: tables, live progress, plots and trees. Knows the store and studies, not how they search."""
+"""What a person sees: tables, progress, plots, trees. Fetches nothing and decides nothing."""
