@@ -1,1 +1,1 @@
-"""The results store: every fact of every study in one SQL database; knows no torch, graph or task."""
+"""The results store: every fact of every study in one SQL database; knows no torch or graph."""

@@ -7,7 +7,7 @@ Trials are identified by study and number, architectures by digest, devices by f
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -31,7 +31,7 @@ HEAD = "0001"
 NAME = 255
 """Names that people give: the longest file name of common file systems, so that paths fit too."""
 KEY = 96
-"""Digests and fingerprints: a version prefix and up to 64 hex digits, with room for another prefix."""
+"""Digests and fingerprints: a prefix or two and up to 64 hex digits."""
 WORD = 24
 """States, failures, methods, units: one word of our own."""
 
@@ -50,7 +50,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {float: Double()}  # noqa: RUF012 -- SQLAlchemy declares it so
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
 
 
 class Space(Base):
@@ -73,7 +73,7 @@ class Study(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME))
     space_id: Mapped[int] = mapped_column(ForeignKey("space.id"))
-    task: Mapped[str] = mapped_column(String(NAME))
+    task: Mapped[str] = mapped_column(Text)  # a name or a path
     task_fingerprint: Mapped[str] = mapped_column(String(KEY))
     task_spec: Mapped[Any | None] = mapped_column(_JSON)
     objectives: Mapped[Any] = mapped_column(_JSON)
@@ -160,7 +160,9 @@ class Report(Base):
     """One row of a trial's learning curve."""
 
     __tablename__ = "report"
-    __table_args__ = (ForeignKeyConstraint(["study_id", "number"], ["trial.study_id", "trial.number"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["study_id", "number"], ["trial.study_id", "trial.number"]),
+    )
     study_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     fidelity: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
