@@ -6,22 +6,19 @@ The evaluator rebuilds graph, task and recipe from the job's data. It knows no s
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import nn
 
-from nasplat.errors import Failure, TaskError, TrialFailure, UsageError
+from nasplat.errors import TrialFailure, UsageError
 from nasplat.evaluate.base import Context, Job, Report
 from nasplat.evaluate.checkpoint import read_checkpoint, write_checkpoint
+from nasplat.evaluate.jobs import LATENCY, as_failure, check_graph, check_metrics, ops_of, task_of
 from nasplat.evaluate.training import (
     EVALUATION_BATCH,
     Trainer,
@@ -32,14 +29,10 @@ from nasplat.evaluate.training import (
 )
 from nasplat.graph.graph import Graph
 from nasplat.graph.lower import lower
-from nasplat.graph.op import Op
 from nasplat.graph.serialise import graph_from_json
-from nasplat.ops.table import op_table
 from nasplat.tasks.base import Task
-from nasplat.tasks.load import load_task
 from nasplat.tasks.recipe import Recipe
 
-LATENCY = "latency_ms"
 #: Checkpoints kept of a trial: the last one, and the one that the store may still point to.
 KEPT = 2
 
@@ -123,73 +116,6 @@ class TrainEvaluator:
                 curve=tuple(curve),
             )
             begun = time.perf_counter()
-
-
-def as_failure(error: Exception) -> TrialFailure:
-    """The failure that an error in an evaluation amounts to."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in text
-    ):
-        return TrialFailure(Failure.OOM, f"out of memory: {text.splitlines()[0]}")
-    if isinstance(error, TaskError):
-        return TrialFailure(Failure.LOST, f"the data cannot be used on this worker: {text}")
-    if isinstance(error, UsageError):
-        return TrialFailure(Failure.INVALID, text)
-    return TrialFailure(Failure.BUG, "".join(traceback.format_exception(error)))
-
-
-def task_of(job: Job) -> Task:
-    """The job's task; a process keeps the last one it made."""
-    return _task(json.dumps(dict(job.task), sort_keys=True))
-
-
-@lru_cache(maxsize=2)
-def _task(spec: str) -> Task:
-    return load_task(json.loads(spec))
-
-
-@lru_cache(maxsize=8)
-def ops_of(files: tuple[str, ...]) -> Mapping[str, type[Op]]:
-    """The ops of the library and of a user's files, by kind."""
-    return op_table([Path(file) for file in files])
-
-
-def check_metrics(job: Job, task: Task) -> None:
-    """Refuse a job that wants what nobody measures.
-
-    Raises:
-        UsageError: Wanted metrics are not known; all are named.
-    """
-    known = {*task.metrics, *((LATENCY,) if job.latency is not None else ())}
-    absent = [name for name in job.metrics if name not in known]
-    if absent:
-        raise UsageError(
-            f"task {task.name} has no metric {', '.join(absent)}; it has {', '.join(sorted(known))}"
-        )
-
-
-def check_graph(graph: Graph, task: Task) -> None:
-    """Refuse a graph that does not fit the task.
-
-    Raises:
-        UsageError: Types of inputs or outputs differ.
-    """
-    given = list(graph.inputs.values())
-    if given != list(task.inputs.values()):
-        raise UsageError(
-            f"the graph takes {', '.join(map(str, given))}, task {task.name} gives "
-            f"{', '.join(map(str, task.inputs.values()))}"
-        )
-    made = graph.output_types
-    single = len(made) == len(task.outputs) == 1
-    for name, wanted in task.outputs.items():
-        met = next(iter(made.values())) if single else made.get(name)
-        if met != wanted:
-            raise UsageError(
-                f"task {task.name} needs the output {name} of type {wanted}, the graph has "
-                f"{', '.join(f'{key}: {kind}' for key, kind in made.items())}"
-            )
 
 
 def measure_latency(

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -23,6 +22,9 @@ from nasplat.graph.types import Image, TensorType, Vector
 from nasplat.tasks.arrays import shape_examples
 from nasplat.tasks.classification import ClassificationTask, encode_labels
 from nasplat.tasks.splits import split_all
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = ("error", "mean")
 
@@ -106,12 +108,14 @@ def _fetch(
             f"the OpenML data set {name!r} (version {version}) cannot be loaded: {error}",
             hint="look its name up on https://www.openml.org/search?type=data",
         ) from error
-    if bunch.target is None or isinstance(bunch.target, pd.DataFrame):
+    if bunch.target is None or bunch.target.ndim != 1:
         raise TaskError(f"the OpenML data set {name!r} has no single target column")
     return bunch.data, bunch.target
 
 
 def _labels(target: pd.Series[Any], title: str) -> tuple[torch.Tensor, tuple[str, ...]]:
+    import pandas as pd
+
     if target.isna().any():
         raise TaskError(f"{int(target.isna().sum())} examples of {title} have no class")
     number = pd.api.types.is_float_dtype(target.dtype)
@@ -125,6 +129,8 @@ def _labels(target: pd.Series[Any], title: str) -> tuple[torch.Tensor, tuple[str
 
 def _columns(frame: pd.DataFrame, missing: str, title: str) -> NDArray[np.float32]:
     """All columns as numbers: categories one-hot, a missing category is all zeros."""
+    import pandas as pd
+
     numbers = frame.select_dtypes(include=["number", "bool"])
     others = frame.drop(columns=numbers.columns)
     gaps = numbers.columns[numbers.isna().any()]
