@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import nasplat
 from nasplat.errors import UsageError
@@ -24,6 +25,7 @@ _OBJECT_STORE_BYTES = 200_000_000
 DRIVER_ENVIRONMENT: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the newer reporter prints tables at verbosity 0 too
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of jobs mean the same on workers
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the executor's
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the store is the record, not CSV files
@@ -59,12 +61,14 @@ def ray_session(profile: Profile) -> Iterator[Path]:
             ours = not ray.is_initialized()
             try:
                 with _quiet():
-                    if ours:
-                        _connect(profile, folder)
-                    yield Path(files)
+                    try:
+                        if ours:
+                            _connect(profile, folder)
+                        yield Path(files)
+                    finally:
+                        if ours:
+                            ray.shutdown()
             finally:
-                if ours:
-                    ray.shutdown()
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -84,7 +88,6 @@ def _connect(profile: Profile, folder: str) -> None:
             logging_level=logging.CRITICAL,
             runtime_env=environment,
             _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
         )
         return
     try:
@@ -135,13 +138,27 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Ray's and Tune's own messages off the screen."""
+    """Keep Ray's and Tune's own messages off the screen, where JSON may be all that is wanted.
+
+    Ray prints the death of a worker on stdout by a function of its own, whatever ``log_to_driver``
+    says; there is no setting for it. The trial's record says it in our words.
+    """
+    from ray._private import worker
+
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.air", "ray.train")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
+    printing = worker.print_to_stdstream
+    worker.print_to_stdstream = _log
     try:
         yield
     finally:
+        worker.print_to_stdstream = printing
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _log(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+    """Take the place of Ray's printing."""
+    logging.getLogger("nasplat.ray").debug("%s", " ".join(data["lines"]))

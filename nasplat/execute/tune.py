@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import ray
 from ray import tune
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -46,6 +47,7 @@ from nasplat.execute.trainable import FAILURE, JOB, REPORT, SETTINGS, Settings
 KILL_AFTER = 2.0
 """Seconds beyond its deadline after which the worker of a trial is killed. An evaluation that still
 takes steps ends itself at the deadline and keeps its worker."""
+_MEMORY_MONITOR = ("NODE_OUT_OF_MEMORY", "running low on memory")
 _IDLE = 0.05
 _IDLE_FOR = 0.9
 
@@ -322,7 +324,7 @@ class StudyCallback(tune.Callback):
         if entry.ended_as:
             recorder.fail(trial.trial_id, Failure.TIMEOUT, entry.ended_as)
         else:
-            recorder.fail(trial.trial_id, *why_died(trial.get_pickled_error()))
+            recorder.fail(trial.trial_id, *why_died(_error_of(trial)))
 
     def end_running(self) -> None:
         """Release every trial and kill its worker."""
@@ -362,13 +364,26 @@ class GraceOver(tune.Stopper):
         return {}
 
 
+def _error_of(trial: Trial) -> Exception | None:
+    """Read the error that Tune has just written; `Trial.get_pickled_error` waits for a sync."""
+    if trial.pickled_error_file is None:
+        return None
+    with open(trial.pickled_error_file, "rb") as file:
+        error: Exception = ray.cloudpickle.load(file)
+    return error
+
+
 def why_died(error: Exception | None) -> tuple[Failure, str]:
-    """Say which class of failure the death of a worker is, with a message for the record."""
+    """Say which class of failure the death of a worker is, with one line for the record."""
     text = " ".join(str(error).split())
     if isinstance(error, RayActorError) and error.actor_init_failed:
         return Failure.BUG, f"the worker could not start: {text}"
-    if "memory" in text.lower() and ("OOM" in text or "OutOfMemory" in text):
-        return Failure.OOM, f"the worker was killed for want of memory: {text}"
+    if isinstance(error, OutOfMemoryError) or any(mark in text for mark in _MEMORY_MONITOR):
+        return Failure.OOM, "Ray ended the worker because its machine ran low on memory"
     if isinstance(error, RayActorError):
-        return Failure.LOST, f"the worker died: {text}"
+        process = re.search(r"pid: (\d+)", text)
+        kind = re.search(r"Worker exit type: (\w+)", text)
+        known = [f"process {process[1]}"] if process else []
+        known += [kind[1].lower().replace("_", " ")] if kind else []
+        return Failure.LOST, f"the worker died ({', '.join(known) or text})"
     return Failure.BUG, text
