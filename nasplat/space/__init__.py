@@ -1,0 +1,1 @@
+"""Floor 2: the space language: decisions, combinators, genotypes, variation, encoding, costs over a space."""

@@ -1,0 +1,425 @@
+"""Decisions over values: ``Choice``, ``Int``, ``Float``, and arithmetic on them.
+
+A decision is an object with an identity: used twice it is one decision, ``.fresh()`` makes an independent
+copy. It may stand wherever an op expects a plain value, which is why the makers are typed ``Any``:
+``DepthwiseConv(kernel=Choice(3, 5, 7))``. A decision knows its domain, not where it stands in a space.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from nasplat.errors import SpaceError
+
+Scalar = bool | int | float | str | None
+"""What a decision may decide: a JSON scalar."""
+
+
+class Trial(Protocol):
+    """The part of an Optuna trial that a space uses."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of ``choices``."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer of ``low, low + step, ... high``."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number of ``[low, high]``."""
+
+
+class Arithmetic:
+    """Values that can be added, subtracted and multiplied, as decisions and formulas can.
+
+    ``width * 2`` in an op's field is worked out when a candidate is built.
+    """
+
+    def __add__(self, other: Any) -> Any:
+        return Formula("+", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return Formula("+", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return Formula("-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return Formula("-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return Formula("*", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return Formula("*", other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return Formula("//", self, other)
+
+
+class Formula(Arithmetic):
+    """Integer arithmetic on decisions.
+
+    Args:
+        operator: One of ``+ - * //``.
+        left: A number, a decision or a formula.
+        right: The same.
+    """
+
+    OPERATORS: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {
+        "+": lambda a, b: a + b,
+        "-": lambda a, b: a - b,
+        "*": lambda a, b: a * b,
+        "//": lambda a, b: a // b,
+    }
+
+    def __init__(self, operator: str, left: Any, right: Any) -> None:
+        self.operator = operator
+        self.left = left
+        self.right = right
+
+    def __repr__(self) -> str:
+        return f"({self.left!r} {self.operator} {self.right!r})"
+
+
+class Decision(Arithmetic, ABC):
+    """An open value with a domain.
+
+    Attributes:
+        name: Its path in every genotype, relative to where its copies are told apart; None: the path
+            follows from the place where it is first met.
+        default: The value that it has unless something says otherwise; always in the domain.
+        count: Number of values; None when there are infinitely many.
+    """
+
+    name: str | None
+    default: Scalar
+    count: int | None
+
+    @abstractmethod
+    def fresh(self) -> Any:
+        """An independent decision over the same domain."""
+
+    @abstractmethod
+    def index(self, value: object) -> int:
+        """Position of a value in the domain, -1 when it is not in it; 0 for all of a continuous one."""
+
+    @abstractmethod
+    def value(self, index: int) -> Any:
+        """The value at a position of a countable domain."""
+
+    @abstractmethod
+    def close(self, value: Any) -> Scalar:
+        """The domain's own object for an equal value (the 2.0 of ``Choice(2.0)`` for a 2)."""
+
+    @abstractmethod
+    def draw(self, rng: random.Random) -> Scalar:
+        """A value, uniform over the domain (over its logarithm where ``log``)."""
+
+    @abstractmethod
+    def steps(self, value: Any) -> list[Scalar]:
+        """The values one step away, nearest first; all others for a categorical domain."""
+
+    @abstractmethod
+    def coordinates(self, value: Any) -> tuple[float, ...]:
+        """The value as numbers in [0, 1], always equally many."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How many numbers :meth:`coordinates` gives."""
+
+    @abstractmethod
+    def suggest(self, trial: Trial, path: str) -> Any:
+        """Ask an Optuna trial for a value."""
+
+    @abstractmethod
+    def distribution(self) -> Any:
+        """The domain as an Optuna distribution."""
+
+    @abstractmethod
+    def describe(self) -> list[Any]:
+        """The domain as JSON, what a digest of the space sees."""
+
+    def __str__(self) -> str:
+        """The domain in words."""
+        return repr(self)
+
+
+def key_of(value: object) -> object:
+    """A dictionary key that tells ``True`` from 1 but not 2 from 2.0."""
+    return (bool, value) if isinstance(value, bool) else value
+
+
+class ChoiceDecision(Decision):
+    """One of several JSON scalars."""
+
+    def __init__(self, values: Sequence[Scalar], default: Scalar, name: str | None = None) -> None:
+        self.values = tuple(values)
+        self.name = name
+        self.default = default
+        self.count: int = len(self.values)
+        self._index = {key_of(value): index for index, value in enumerate(self.values)}
+        numbers = all(
+            isinstance(value, (int, float)) and not isinstance(value, bool) for value in self.values
+        )
+        self.ordered = numbers and list(self.values) == sorted(self.values)  # type: ignore[type-var]  # numbers
+        if not self.values:
+            raise SpaceError("a Choice needs at least one value")
+        strange = [
+            value
+            for value in self.values
+            if not isinstance(value, (bool, int, float, str, type(None)))
+            or (isinstance(value, float) and not math.isfinite(value))
+        ]
+        if strange:
+            raise SpaceError(
+                f"a Choice holds JSON scalars, got {', '.join(map(repr, strange))}",
+                hint="Choose(name=op, ...) is for alternatives that are ops or sub-graphs.",
+            )
+        if len(set(self.values)) < len(self.values):  # 1, 1.0 and True are one value
+            raise SpaceError(f"a Choice needs distinct values, got {self.values!r}")
+        if self.index(default) < 0:
+            raise SpaceError(f"default {default!r} is not one of {self.values!r}")
+
+    def fresh(self) -> Any:
+        return ChoiceDecision(self.values, self.default, self.name)
+
+    def index(self, value: object) -> int:
+        try:
+            return self._index.get(key_of(value), -1)
+        except TypeError:  # lists and other unhashable values are in no domain
+            return -1
+
+    def value(self, index: int) -> Any:
+        return self.values[index]
+
+    def close(self, value: Any) -> Scalar:
+        return self.values[self._index[key_of(value)]]
+
+    def draw(self, rng: random.Random) -> Scalar:
+        return self.values[int(rng.random() * self.count)]
+
+    def steps(self, value: Any) -> list[Scalar]:
+        at = self.index(value)
+        others = [index for index in range(self.count) if index != at]
+        if self.ordered:
+            others.sort(key=lambda index: abs(index - at))
+        return [self.values[index] for index in others]
+
+    @property
+    def width(self) -> int:
+        return 1 if self.ordered else self.count
+
+    def coordinates(self, value: Any) -> tuple[float, ...]:
+        at = self.index(value)
+        if self.ordered:
+            return (at / (self.count - 1) if self.count > 1 else 0.0,)
+        return tuple(1.0 if index == at else 0.0 for index in range(self.count))
+
+    def suggest(self, trial: Trial, path: str) -> Any:
+        return trial.suggest_categorical(path, self.values)
+
+    def distribution(self) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.values)
+
+    def describe(self) -> list[Any]:
+        return ["choice", *self.values]
+
+    def __repr__(self) -> str:
+        return f"Choice({', '.join(map(repr, self.values))})"
+
+
+class IntDecision(Decision):
+    """An integer of ``low, low + step, ..., high``, both ends included."""
+
+    def __init__(
+        self, low: int, high: int, step: int, default: int, name: str | None = None
+    ) -> None:
+        for value in (low, high, step, default):
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise SpaceError(f"Int takes integers, got {low=}, {high=}, {step=}, {default=}")
+        if step < 1 or high < low or (high - low) % step:
+            raise SpaceError(
+                f"Int needs low <= high and a step that leads from one to the other, "
+                f"got {low=}, {high=}, {step=}"
+            )
+        self.low, self.high, self.step, self.name = low, high, step, name
+        self.default: int = default
+        self.count: int = (high - low) // step + 1
+        if self.index(default) < 0:
+            raise SpaceError(f"default {default} is not one of {self!r}")
+
+    def fresh(self) -> Any:
+        return IntDecision(self.low, self.high, self.step, self.default, self.name)
+
+    def index(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+            return -1
+        offset = int(value) - self.low
+        inside = 0 <= offset <= self.high - self.low and offset % self.step == 0
+        return offset // self.step if inside else -1
+
+    def value(self, index: int) -> int:
+        return self.low + index * self.step
+
+    def close(self, value: Any) -> int:
+        return int(value)
+
+    def draw(self, rng: random.Random) -> int:
+        return self.low + int(rng.random() * self.count) * self.step
+
+    def steps(self, value: Any) -> list[Scalar]:
+        near = (value - self.step, value + self.step)
+        return [number for number in near if self.low <= number <= self.high]
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    def coordinates(self, value: Any) -> tuple[float, ...]:
+        return ((value - self.low) / (self.high - self.low) if self.count > 1 else 0.0,)
+
+    def suggest(self, trial: Trial, path: str) -> Any:
+        return trial.suggest_int(path, self.low, self.high, step=self.step)
+
+    def distribution(self) -> Any:
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high, step=self.step)
+
+    def describe(self) -> list[Any]:
+        return ["int", self.low, self.high, self.step]
+
+    def __repr__(self) -> str:
+        step = f", step={self.step}" if self.step > 1 else ""
+        return f"Int({self.low}, {self.high}{step})"
+
+
+class FloatDecision(Decision):
+    """A real number of ``[low, high]``, both ends included."""
+
+    PARTS: ClassVar[int] = 8
+    """Neighbours of a value are this part of the domain away."""
+
+    def __init__(
+        self, low: float, high: float, log: bool, default: float, name: str | None = None
+    ) -> None:
+        numbers = (low, high, default)
+        if not all(
+            isinstance(number, (int, float)) and math.isfinite(number) for number in numbers
+        ):
+            raise SpaceError(f"Float takes finite numbers, got {low=}, {high=}, {default=}")
+        if not low < high or (log and low <= 0):
+            raise SpaceError(
+                f"Float needs low < high, and low > 0 if log, got {low=}, {high=}, {log=}"
+            )
+        self.low, self.high, self.log, self.name = float(low), float(high), log, name
+        self.default: float = float(default)
+        self.count: None = None
+        if self.index(default) < 0:
+            raise SpaceError(f"default {default} is not in {self!r}")
+
+    def fresh(self) -> Any:
+        return FloatDecision(self.low, self.high, self.log, self.default, self.name)
+
+    def index(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return -1
+        return 0 if self.low <= value <= self.high else -1
+
+    def value(self, index: int) -> Any:
+        raise SpaceError(f"the values of {self!r} cannot be counted")
+
+    def close(self, value: Any) -> float:
+        return float(value)
+
+    def _at(self, part: float) -> float:
+        if self.log:
+            raw = math.exp(math.log(self.low) + part * math.log(self.high / self.low))
+        else:
+            raw = self.low + part * (self.high - self.low)
+        return min(max(raw, self.low), self.high)
+
+    def draw(self, rng: random.Random) -> float:
+        return self._at(rng.random())
+
+    def steps(self, value: Any) -> list[Scalar]:
+        (part,) = self.coordinates(value)
+        near = (part - 1 / self.PARTS, part + 1 / self.PARTS)
+        moved = [self._at(min(max(other, 0.0), 1.0)) for other in near]
+        return [number for number in moved if number != value]
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    def coordinates(self, value: Any) -> tuple[float, ...]:
+        if self.log:
+            return (math.log(value / self.low) / math.log(self.high / self.low),)
+        return ((value - self.low) / (self.high - self.low),)
+
+    def suggest(self, trial: Trial, path: str) -> Any:
+        return trial.suggest_float(path, self.low, self.high, log=self.log)
+
+    def distribution(self) -> Any:
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def describe(self) -> list[Any]:
+        return ["float", self.low, self.high, self.log]
+
+    def __repr__(self) -> str:
+        return f"Float({self.low:g}, {self.high:g}{', log=True' if self.log else ''})"
+
+
+_UNSET: Any = object()
+
+
+def Choice(*values: Scalar, default: Scalar = _UNSET, name: str | None = None) -> Any:
+    """Decide for one of several values.
+
+    Args:
+        values: Distinct JSON scalars; numbers in ascending order count as ordered.
+        default: One of them; the first unless given.
+        name: Path in the genotype instead of the place where the decision is first met.
+
+    Raises:
+        SpaceError: No values, equal ones, or one that is not a JSON scalar.
+    """
+    return ChoiceDecision(values, values[0] if default is _UNSET and values else default, name)
+
+
+def Int(
+    low: int, high: int, step: int = 1, *, default: int | None = None, name: str | None = None
+) -> Any:
+    """Decide for an integer of ``low, low + step, ..., high`` (both ends included; default ``low``).
+
+    Raises:
+        SpaceError: The bounds are not integers, not in order, or the step does not lead to ``high``.
+    """
+    return IntDecision(low, high, step, low if default is None else default, name)
+
+
+def Float(
+    low: float,
+    high: float,
+    log: bool = False,
+    *,
+    default: float | None = None,
+    name: str | None = None,
+) -> Any:
+    """Decide for a real number of ``[low, high]`` (default: the middle, geometric if ``log``).
+
+    Raises:
+        SpaceError: The bounds are not finite, not in order, or not positive with ``log``.
+    """
+    if default is None and low < high:
+        default = math.sqrt(low * high) if log and low > 0 else (low + high) / 2
+    return FloatDecision(low, high, log, low if default is None else default, name)

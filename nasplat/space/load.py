@@ -1,0 +1,94 @@
+"""Finds a space by name or path and asks it for the space of a task.
+
+A space file defines ``space(task) -> Space``. This module knows where such files are and what can be wrong
+with one; it knows no space.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from nasplat import content
+from nasplat.errors import NasplatError, SpaceError, UsageError
+from nasplat.graph.types import TensorType, show_types
+from nasplat.space.space import Space
+
+FOLDER = "search_spaces"
+
+
+class Typed(Protocol):
+    """What a space file sees of a task: typed inputs and outputs."""
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """Type of each input, by name."""
+
+    @property
+    def outputs(self) -> Mapping[str, TensorType]:
+        """Type of each output that a model must have, by name."""
+
+
+def known_spaces() -> list[str]:
+    """Names of the shipped spaces, sorted."""
+    return content.names(FOLDER)
+
+
+def load_space(name: str | Path, task: Typed) -> Space:
+    """Make the space for a task.
+
+    Args:
+        name: A shipped space (``hybrid-vit``) or the path of a file of the user's own (``./mine.py``).
+        task: Its inputs and outputs decide what the space looks like.
+
+    Raises:
+        UsageError: No such space or file; lists the known ones, nearest first.
+        SpaceError: The file raises, defines no ``space``, does not return a :class:`Space`, does not
+            take the types of the task, or holds candidates that do not type-check.
+    """
+    file = content.find("space", str(name), FOLDER)
+    try:
+        module = content.load_file(file)
+    except NasplatError as error:
+        raise SpaceError(
+            f"{file} raises while it is loaded: {error.message}", hint=error.hint
+        ) from error
+    except Exception as error:
+        raise SpaceError(f"{file} raises while it is loaded: {_where(error, file)}") from error
+    make = getattr(module, "space", None)
+    if not callable(make):
+        public = [other for other in vars(module) if not other.startswith("_")]
+        raise SpaceError(
+            f"{file} defines no function space(task); it defines {', '.join(public) or 'nothing'}",
+            hint="Write `def space(task): return Space(body, task.inputs, task.outputs)`, "
+            "or start from `nasplat new space`.",
+        )
+    try:
+        made = make(task)
+    except UsageError as error:
+        raise SpaceError(f"{file}: {error.message}", hint=error.hint) from error
+    except Exception as error:
+        raise SpaceError(f"{file}: space(task) raises: {_where(error, file)}") from error
+    if not isinstance(made, Space):
+        raise SpaceError(f"{file}: space(task) returned {made!r}, expected a Space")
+    wanted = dict(task.outputs)
+    if made.inputs != dict(task.inputs) or (made.outputs is not None and made.outputs != wanted):
+        raise SpaceError(
+            f"{file}: the space maps {show_types(tuple(made.inputs.values()))} to "
+            f"{show_types(tuple((made.outputs or {}).values()))}, the task needs "
+            f"{show_types(tuple(task.inputs.values()))} to {show_types(tuple(wanted.values()))}",
+            hint="Pass task.inputs and task.outputs on to the Space.",
+        )
+    return made
+
+
+def _where(error: Exception, file: Path) -> str:
+    """The error in words, with the line of the user's file that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    line = f" (line {lines[-1]})" if lines else ""
+    if isinstance(error, SyntaxError) and error.lineno:
+        line = f" (line {error.lineno})"
+    return f"{type(error).__name__}: {error}{line}"

@@ -1,0 +1,118 @@
+"""``Repeat``: a body several times over, with decisions and weights of its own or shared; ``Private``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from nasplat.errors import SpaceError
+from nasplat.graph.op import Expression
+from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, label_of
+from nasplat.space.decisions import Decision
+from nasplat.space.plan import product
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat(Combinator):
+    """A body ``times`` times, each copy on the outputs of the one before.
+
+    Args:
+        body: What is repeated.
+        times: How often, at least 0: an integer or a decision.
+        share: What the copies have in common. ``"nothing"``: every copy decides for itself, under
+            ``<place>.0``, ``<place>.1``, ... ``"decisions"``: the copies look alike, each with weights
+            of its own. ``"weights"``: one body applied several times over (a loop); parts wrapped in
+            :class:`Private` keep weights of their own in every turn.
+
+    A decision that is also used outside the body is one decision everywhere, whatever ``share`` says.
+
+    Raises:
+        SpaceError: ``times`` is negative or no integer, or ``share`` is not one of the three.
+    """
+
+    body: Expression
+    times: Any
+    share: Literal["nothing", "decisions", "weights"] = "nothing"
+
+    def __post_init__(self) -> None:
+        if self.share not in ("nothing", "decisions", "weights"):
+            raise SpaceError(f"share must be nothing, decisions or weights, got {self.share!r}")
+        strange = [
+            value
+            for value in self._times()
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0
+        ]
+        if strange:
+            raise SpaceError(f"a body is repeated 0, 1, 2, ... times, got {strange[0]!r}")
+
+    def _times(self) -> list[Any]:
+        if not isinstance(self.times, Decision):
+            return [self.times]
+        if self.times.count is None:
+            raise SpaceError(f"a body is repeated an integer number of times, got {self.times}")
+        return [self.times.value(index) for index in range(self.times.count)]
+
+    def copied(self) -> tuple[object, ...]:
+        """The body, unless its copies share decisions."""
+        return (self.body,) if self.share == "nothing" else ()
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """Copies stand below their number, from 0; ``times`` below the repeated part."""
+        point = (
+            compiler.point(self.times, place, "times") if isinstance(self.times, Decision) else None
+        )
+        times = self._times()
+        parts: list[Part] = []
+        for number in range(max(times)):
+            copy = self._place(place, number)
+            parts.append(compiler.part(self.body, copy))
+            if self.share == "nothing":
+                compiler.site(copy, parts[-1].plan)
+        emits = [part.emit for part in parts]
+        if point is None:
+
+            def emit_all(run: Run, refs: Refs) -> Refs:
+                for one in emits:
+                    refs = one(run, refs)
+                return refs
+
+            return Part(product(*(part.plan for part in parts)), emit_all)
+        path = point.path
+        branches = tuple(product(*(part.plan for part in parts[:number])) for number in times)
+
+        def emit(run: Run, refs: Refs) -> Refs:
+            for index in range(run.values[path]):
+                refs = emits[index](run, refs)
+            return refs
+
+        return Part(((point, branches if any(branches) else None),), emit)
+
+    def _place(self, place: Place, number: int) -> Place:
+        if self.share == "nothing":
+            return place.at(str(number)).copy_of(self, number)
+        share = place.share
+        if self.share == "weights":
+            share = share or place.name or "loop"
+        elif share is not None:
+            share = f"{share}.{number}"
+        return replace(place, name=place.at(str(number)).name, share=share)
+
+
+@dataclass(frozen=True, eq=False)
+class Private(Combinator):
+    """A part that keeps weights of its own in every turn of a loop around it, such as a norm.
+
+    Args:
+        body: The part.
+    """
+
+    body: Expression
+
+    @property
+    def label(self) -> str:
+        """The name of the body."""
+        return label_of(self.body)
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """The body, without a sharing group."""
+        return compiler.part(self.body, replace(place, share=None))
