@@ -29,6 +29,10 @@ from nasplat.store.schema import (
     Predictor,
     Study,
 )
+from nasplat.store.statements import insert_new, insert_or_replace
+
+_ONE_VALUE = ("digest", "device", "metric", "method")
+_VALUE = ("value", "spread", "protocol", "at")
 
 
 class Archive(Results):
@@ -43,7 +47,7 @@ class Archive(Results):
                 for record in sorted(records, key=lambda record: record.digest)
             ]
             if rows:
-                connection.execute(self._upsert(Architecture).on_conflict_do_nothing(), rows)
+                connection.execute(insert_new(Architecture, self.dialect), rows)
 
     def architecture(self, digest: str) -> ArchitectureRecord:
         """The graph of a digest, or of the only digest that begins so.
@@ -81,17 +85,14 @@ class Archive(Results):
     def put_device(self, record: DeviceRecord) -> None:
         """Store a device; what is known of the same fingerprint is replaced."""
         with self._write() as connection:
-            insertion = self._upsert(Device).values(
-                fingerprint=record.fingerprint,
-                name=record.name,
-                data=dict(record.data),
-                created=self._now(connection),
-            )
             connection.execute(
-                insertion.on_conflict_do_update(
-                    index_elements=["fingerprint"],
-                    set_={"name": insertion.excluded.name, "data": insertion.excluded.data},
-                )
+                insert_or_replace(Device, self.dialect, ("fingerprint",), ("name", "data")),
+                {
+                    "fingerprint": record.fingerprint,
+                    "name": record.name,
+                    "data": dict(record.data),
+                    "created": self._now(connection),
+                },
             )
 
     def devices(self) -> list[DeviceRecord]:
@@ -120,18 +121,8 @@ class Archive(Results):
             return
         with self._write() as connection:
             now = self._now(connection)
-            insertion = self._upsert(Measurement)
-            new = insertion.excluded
             connection.execute(
-                insertion.on_conflict_do_update(
-                    index_elements=["digest", "device", "metric", "method"],
-                    set_={
-                        "value": new.value,
-                        "spread": new.spread,
-                        "protocol": new.protocol,
-                        "at": new.at,
-                    },
-                ),
+                insert_or_replace(Measurement, self.dialect, _ONE_VALUE, _VALUE),
                 [
                     {
                         "digest": record.digest,

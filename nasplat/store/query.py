@@ -12,6 +12,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,13 @@ def _authorise(action: int, first: str | None, second: str | None, *_: str | Non
     if action in _READING or (action == sqlite3.SQLITE_PRAGMA and first in _PRAGMAS):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_OK if action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_DENY
+
+
+def _plain(value: Any) -> Any:
+    """PostgreSQL sums and means are decimals; frames and JSON want plain numbers."""
+    if isinstance(value, Decimal):
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
+    return value
 
 
 def read_named_query(file: Path) -> NamedQuery:
@@ -130,7 +138,9 @@ class Query(Reading):
                 raise self._writes("it returns no rows")
             columns = [str(column[0]) for column in cursor.description]
             rows = cursor.fetchall() if limit is None else cursor.fetchmany(limit + 1)
-        frame = pandas.DataFrame.from_records([tuple(row) for row in rows[:limit]], columns=columns)
+        frame = pandas.DataFrame.from_records(
+            [tuple(map(_plain, row)) for row in rows[:limit]], columns=columns
+        )
         frame.attrs["truncated"] = limit is not None and len(rows) > limit
         return frame
 
@@ -245,7 +255,15 @@ class Query(Reading):
     def _explain(self, error: Exception) -> Exception:
         said = reason(error, self.location)
         low = said.lower()
-        if any(sign in low for sign in ("not authorized", "read-only transaction", "readonly")):
+        if any(
+            sign in low
+            for sign in (
+                "not authorized",
+                "authorization denied",
+                "read-only transaction",
+                "readonly",
+            )
+        ):
             return self._writes(said)
         if any(sign in low for sign in ("locked", "disk", "connection", "malformed", "terminat")):
             return translate(error, self.location)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Double, Integer, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Double, Integer, bindparam, case, insert, select, update
 from sqlalchemy.engine import Connection
 
 from nasplat.errors import Failure, NotFoundError, StoreError, UsageError
@@ -16,6 +16,7 @@ from nasplat.store.ledger import to_micros
 from nasplat.store.records import FinishedTrial, Lease, NewReport, TrialState
 from nasplat.store.rows import report_values
 from nasplat.store.schema import Metric, Report, Trial
+from nasplat.store.statements import insert_report
 from nasplat.store.trials import Trials
 from nasplat.store.views import column_for, create_views, stored_metrics
 
@@ -24,6 +25,8 @@ _NOW: BindParameter[float] = bindparam("now", type_=Double())
 _GIVEN = bindparam("of_attempt", type_=Integer())  # -1: any
 _MINE = (Trial.study_id == bindparam("of_study")) & (Trial.number == bindparam("of_number"))
 _ATTEMPT = (_GIVEN == -1) | (Trial.attempt == _GIVEN)
+_REACHED = bindparam("reached", type_=Integer())
+_NEWEST = Trial.fidelity.is_(None) | (Trial.fidelity <= _REACHED)
 _REPORTED = (
     update(Trial)
     .where(_MINE, Trial.state.in_(_ACTIVE), _ATTEMPT)
@@ -34,10 +37,11 @@ _REPORTED = (
         lease_until=_NOW + Trial.lease_seconds,
         checkpoint=bindparam("at_checkpoint"),
         device=bindparam("on_device"),
+        metrics=case((_NEWEST, bindparam("new", type_=Trial.metrics.type)), else_=Trial.metrics),
+        fidelity=case((_NEWEST, _REACHED), else_=Trial.fidelity),
     )
-    .returning(Trial.fidelity, Trial.state)
+    .returning(Trial.state)
 )
-_NEWEST = update(Trial).where(_MINE).values(metrics=bindparam("new"), fidelity=bindparam("reached"))
 _ENDED = (
     update(Trial)
     .where(_MINE, Trial.state.in_(_ACTIVE), _ATTEMPT)
@@ -79,7 +83,7 @@ class Results(Trials):
             key = self._study_id(connection, study)
             now = self._now(connection)
             self._know_metrics(connection, report.metrics)
-            row = connection.execute(
+            state = connection.execute(
                 _REPORTED,
                 {
                     "of_study": key,
@@ -89,35 +93,14 @@ class Results(Trials):
                     "now": now,
                     "at_checkpoint": report.checkpoint,
                     "on_device": report.device,
+                    "new": dict(report.metrics),
+                    "reached": report.fidelity,
                 },
-            ).one_or_none()
-            if row is None or (row.state == TrialState.WAITING and micros):
+            ).scalar_one_or_none()
+            if state is None or (state == TrialState.WAITING and micros):
                 raise self._refused(connection, study, number, attempt)
-            if row.fidelity is None or report.fidelity >= row.fidelity:
-                connection.execute(
-                    _NEWEST,
-                    {
-                        "of_study": key,
-                        "of_number": number,
-                        "new": dict(report.metrics),
-                        "reached": report.fidelity,
-                    },
-                )
-            insertion = self._upsert(Report)
-            new = insertion.excluded
             connection.execute(
-                insertion.on_conflict_do_update(
-                    index_elements=["study_id", "number", "fidelity"],
-                    set_={
-                        "metrics": new.metrics,
-                        "device_micros": Report.device_micros + new.device_micros,
-                        "checkpoint": new.checkpoint,
-                        "curve": new.curve,
-                        "device": new.device,
-                        "at": new.at,
-                    },
-                ),
-                report_values(report, key, number, micros, now),
+                insert_report(self.dialect), report_values(report, key, number, micros, now)
             )
 
     def finish(

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -114,6 +115,11 @@ def _read_only_mode(location: Location) -> str:
     return "mode=ro" if folder_writable or log.exists() else "mode=ro&immutable=1"
 
 
+def _dispose(engine: Engine, pid: int) -> None:
+    if os.getpid() == pid:  # the connections of a parent process are not ours to end
+        engine.dispose()
+
+
 class Database:
     """The engine of one location and the transactions on it; the base of the store.
 
@@ -130,6 +136,8 @@ class Database:
         self._lock = threading.RLock()
         self._local = threading.local()
         self._made = make_engine(self.location, read_only=self.read_only)
+        # closed with the handle, so that no driver complains of connections left open
+        weakref.finalize(self, _dispose, self._made, self._pid)
         self._forget()
 
     def _forget(self) -> None:
@@ -149,6 +157,11 @@ class Database:
             self._made.dispose(close=False)
             self._start()
         return self._made
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return "postgresql" if self.postgresql else "sqlite"
 
     @property
     def postgresql(self) -> bool:

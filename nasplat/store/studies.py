@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from nasplat.errors import NotFoundError, UsageError, unknown
 from nasplat.store.records import JSON, NewStudy, SpaceRecord, StudyRecord, StudyState
-from nasplat.store.schema import NAME, Base, Space, Study
+from nasplat.store.schema import NAME, Space, Study
 from nasplat.store.session import Database, encode
-
-Insert = sqlite.Insert | postgresql.Insert
+from nasplat.store.statements import insert_new
 
 
 def check_name(kind: str, name: str) -> None:
@@ -33,10 +31,6 @@ def check_name(kind: str, name: str) -> None:
 
 class Studies(Database):
     """What a store knows of studies."""
-
-    def _upsert(self, model: type[Base]) -> Insert:
-        """An INSERT that can say what happens ON CONFLICT; by the dialect."""
-        return postgresql.insert(model) if self.postgresql else sqlite.insert(model)
 
     def _study_id(self, connection: Connection, name: str) -> int:
         known = self._study_ids.get(name)
@@ -63,7 +57,7 @@ class Studies(Database):
             "size": None if space.size is None else str(space.size),
             "definition": space.definition,
         }
-        connection.execute(self._upsert(Space).values(**values).on_conflict_do_nothing())
+        connection.execute(insert_new(Space, self.dialect), values)
         return connection.scalars(
             select(Space.id).where(Space.name == space.name, Space.version == space.version)
         ).one()

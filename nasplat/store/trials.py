@@ -17,6 +17,7 @@ from nasplat.store.ledger import Ledger, to_micros
 from nasplat.store.records import Lease, NewTrial, TrialRecord, TrialState
 from nasplat.store.rows import architecture_values, trial_query, trial_record, trial_values
 from nasplat.store.schema import MICRO, Architecture, Event, Study, Trial
+from nasplat.store.statements import insert_new
 
 _NUMBERS = (
     update(Study)
@@ -73,7 +74,7 @@ class Trials(Ledger):
         numbers = list(range(after - len(new), after))
         distinct = {trial.digest: trial for trial in new}
         connection.execute(
-            self._upsert(Architecture).on_conflict_do_nothing(),
+            insert_new(Architecture, self.dialect),
             [  # sorted: two writers that add the same graphs never wait for each other in a circle
                 architecture_values(digest, distinct[digest].graph, distinct[digest].costs, now)
                 for digest in sorted(distinct)

@@ -42,7 +42,11 @@ _TRIALS: tuple[tuple[str, str, str], ...] = (
     ),
     ("message", "t.message", "what happened, in words"),
     ("fidelity", "t.fidelity", "highest fidelity reported, such as epochs"),
-    ("device_seconds", "t.device_micros / 1e6", "device time of all attempts [s]"),
+    (
+        "device_seconds",
+        "CAST(t.device_micros AS double precision) / 1e6",
+        "device time of all attempts [s]",
+    ),
     ("created", "TIME:t.created", "when it was proposed (UTC)"),
     ("started", "TIME:t.started", "when its last attempt began (UTC)"),
     ("ended", "TIME:t.ended", "when it ended (UTC)"),
@@ -103,13 +107,13 @@ _LEDGER: tuple[tuple[str, str, str], ...] = (
     ("unit", "l.unit", "kind of device charged: cpu, gpu"),
     (
         "reserved_seconds",
-        "l.reserved_micros / 1e6",
+        "CAST(l.reserved_micros AS double precision) / 1e6",
         "device time set aside when the lease was taken",
     ),
     (
         "used_seconds",
-        "CASE WHEN l.settled IS NULL AND l.number IS NOT NULL THEN t.attempt_micros"
-        " ELSE l.used_micros END / 1e6",
+        "CAST(CASE WHEN l.settled IS NULL AND l.number IS NOT NULL THEN t.attempt_micros"
+        " ELSE l.used_micros END AS double precision) / 1e6",
         "device time used, so far while open",
     ),
     ("opened", "TIME:l.opened", "when the lease was taken (UTC)"),
