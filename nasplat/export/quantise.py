@@ -1,0 +1,322 @@
+"""Integer arithmetic in an ONNX model: the roundings of fake-quantised layers as Q/DQ operators.
+
+Scales come from the trained module itself, so weights and the activations that enter a layer are rounded
+to the very levels it was trained with. Weights are held as int8, activations pass as uint8. Widths below
+8 are simulated in int8: they use only that many levels of it.
+
+Runtimes fuse a convolution into integer arithmetic only when its result is rounded too. Where no layer
+rounds that result anyway, its range is taken from calibration data; this is the one rounding that the
+trained module does not have. Without calibration data it is left out: exact, but slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from torch import nn
+
+from nasplat.export.assemble import Assembly, PlacedLayer
+from nasplat.graph.fake_quant import ActivationQuantiser, QuantConv2d, QuantLinear
+
+Arrays = Mapping[str, NDArray[Any]]
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class QuantisedLayer:
+    """How one layer is held in the artefact.
+
+    Attributes:
+        node: Name of the graph's node.
+        layer: The layer in the ``state_dict``.
+        weight_bits: Width of its weights; 32 if they stay in floating point.
+        activation_bits: Width of what enters it.
+        method: ``int8`` or ``simulated in int8``, for widths below 8.
+        weight: Initialiser that holds the levels.
+        output: ``float``, or ``uint8`` where its result is rounded for the runtime's sake.
+    """
+
+    node: str
+    layer: str
+    weight_bits: int
+    activation_bits: int
+    method: str
+    weight: str
+    output: str = "float"
+
+    def to_json(self) -> dict[str, Any]:
+        """Encode every field."""
+        return dict(vars(self))
+
+
+def quantise(
+    made: Assembly, module: nn.Module, observe: Callable[[tuple[str, ...]], Ranges] | None
+) -> list[QuantisedLayer]:
+    """Insert Q/DQ operators around every fake-quantised layer of an assembled model.
+
+    Args:
+        made: The model in floating point; changed in place.
+        module: Gives the scales.
+        observe: Takes names of inner values and returns the range of each on calibration data; it is
+            called once, with the activations and weights already rounded.
+
+    Returns:
+        What was done, one entry for each layer that is narrower than floating point.
+    """
+    work = [(layer, module.get_submodule(layer.path)) for layer in made.layers]
+    narrow = [
+        (layer, inner)
+        for layer, inner in work
+        if isinstance(inner, QuantLinear | QuantConv2d) and _bits(inner) != (32, 32)
+    ]
+    writer = _Writer(made)
+    done = [writer.layer(layer, inner) for layer, inner in narrow]
+    if observe is None:
+        return done
+    open_results = tuple(
+        layer.output
+        for layer, inner in narrow
+        if max(_bits(inner)) < 32 and writer.wants_rounded_result(layer)
+    )
+    ranges = observe(open_results) if open_results else {}
+    for name, (low, high) in ranges.items():
+        writer.result(name, low, high)
+    return [
+        QuantisedLayer(**{**vars(entry), "output": "uint8"}) if layer.output in ranges else entry
+        for entry, (layer, _) in zip(done, narrow, strict=True)
+    ]
+
+
+def unplaced_layers(made: Assembly, module: nn.Module) -> list[str]:
+    """Fake-quantised layers for which the model has no operator, by path."""
+    placed = {layer.path for layer in made.layers}
+    return [
+        path
+        for path, inner in module.named_modules(remove_duplicate=True)
+        if isinstance(inner, QuantLinear | QuantConv2d) and path not in placed
+    ]
+
+
+def levels_and_scales(
+    weight: torch.Tensor, bits: int
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The integer levels of a weight and one scale for each output channel, its axis 0.
+
+    Their product is what :func:`nasplat.graph.fake_quant.quantised_weight` computes with.
+
+    Args:
+        weight: Shape ``(out, ...)``.
+        bits: 2, 4 or 8.
+    """
+    values = weight.detach().float()
+    top = float(2 ** (bits - 1) - 1)
+    magnitude = values.abs().flatten(1)
+    extent = magnitude.mean(1) if bits == 2 else magnitude.amax(1) / top
+    scale = extent.clamp(min=1e-8)
+    wide = scale.view(-1, *[1] * (values.dim() - 1))
+    levels = torch.round(values.clamp(-top * wide, top * wide) / wide).clamp(-top, top)
+    return levels.to(torch.int8).cpu().numpy(), scale.cpu().numpy()
+
+
+def _bits(layer: QuantLinear | QuantConv2d) -> tuple[int, int]:
+    """Width of weights and of activations."""
+    inner = layer.quantise
+    return layer.weight_bits, inner.bits if isinstance(inner, ActivationQuantiser) else 32
+
+
+class _Writer:
+    """Inserts operators next to those that are there."""
+
+    def __init__(self, made: Assembly) -> None:
+        self.made = made
+
+    def layer(self, layer: PlacedLayer, inner: QuantLinear | QuantConv2d) -> QuantisedLayer:
+        """Round the weight and the input of one layer."""
+        operator = next(item for item in self.made.operators if item.name == layer.operator)
+        weight_bits, activation_bits = _bits(inner)
+        scales: NDArray[np.float32] | None = None
+        if weight_bits < 32:
+            levels, scales = levels_and_scales(inner.weight, weight_bits)
+            if layer.channel_axis == 1:
+                levels = levels.T
+            self._weight(layer, operator, levels, scales)
+        if isinstance(inner.quantise, ActivationQuantiser):
+            step = self._input(operator, inner.quantise)
+            if scales is not None and weight_bits == activation_bits == 8:
+                self._bias(layer, operator, step * scales)
+        narrowest = min(weight_bits, activation_bits)
+        return QuantisedLayer(
+            node=layer.node,
+            layer=layer.path,
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            method="int8" if narrowest == 8 else "simulated in int8",
+            weight=operator_weight(layer) if weight_bits < 32 else layer.weight,
+        )
+
+    def wants_rounded_result(self, layer: PlacedLayer) -> bool:
+        """Whether a runtime needs the result of a layer rounded, and nothing rounds it yet."""
+        operator = next(item for item in self.made.operators if item.name == layer.operator)
+        exact_without = operator.op_type != "Conv" and (
+            layer.bias is None or f"{layer.bias}.levels" in self.made.initializers
+        )
+        if exact_without:
+            return False
+        readers = [item for item in self.made.operators if layer.output in item.input]
+        named = layer.output in {value.name for value in self.made.outputs}
+        return (
+            bool(readers)
+            and not named
+            and any(item.op_type != "QuantizeLinear" for item in readers)
+        )
+
+    def result(self, name: str, low: float, high: float) -> None:
+        """Round the result of a layer over a range, for all who read it."""
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = np.float32(max((high - low) / 255.0, 1e-8))
+        zero = np.uint8(np.clip(np.round(-low / scale), 0, 255))
+        readers = [item for item in self.made.operators if name in item.input]
+        pair, rounded = self._pair(f"{name}/result", name, scale, zero)
+        for reader in readers:
+            _read_instead(reader, name, rounded)
+        self._insert_after_maker(name, pair)
+
+    def _weight(
+        self,
+        layer: PlacedLayer,
+        operator: onnx.NodeProto,
+        levels: NDArray[np.int8],
+        scales: NDArray[np.float32],
+    ) -> None:
+        held = operator_weight(layer)
+        self._initializer(held, np.ascontiguousarray(levels))
+        self._initializer(f"{held}.scale", scales)
+        self._initializer(f"{held}.zero", np.zeros(len(scales), np.int8))
+        value = f"{layer.operator}/weight"
+        _read_instead(operator, layer.weight, value)
+        self._insert_before(
+            operator,
+            helper.make_node(
+                "DequantizeLinear",
+                [held, f"{held}.scale", f"{held}.zero"],
+                [value],
+                name=f"{layer.operator}/weight/DequantizeLinear",
+                axis=layer.channel_axis,
+            ),
+        )
+        self._drop_unused(layer.weight)
+
+    def _input(self, operator: onnx.NodeProto, quantiser: ActivationQuantiser) -> np.float32:
+        """Round what enters an operator; returns the step between two levels."""
+        top = float(2**quantiser.bits - 1)
+        low, high = quantiser.low.detach(), quantiser.high.detach()
+        scale = ((high - low).clamp(min=1e-8) / top).float()
+        zero = torch.round(-low / scale).clamp(0, top)
+        value, prefix = operator.input[0], f"{operator.name}/input"
+        added: list[onnx.NodeProto] = []
+        if quantiser.bits < 8:  # uint8 saturates at 8 bits only
+            self._initializer(f"{prefix}.low", np.float32(low.item()))
+            self._initializer(f"{prefix}.high", np.float32(high.item()))
+            clipped = f"{prefix}/clipped"
+            added.append(
+                helper.make_node(
+                    "Clip",
+                    [value, f"{prefix}.low", f"{prefix}.high"],
+                    [clipped],
+                    name=f"{prefix}/Clip",
+                )
+            )
+            value = clipped
+        step = np.float32(scale.item())
+        pair, rounded = self._pair(prefix, value, step, np.uint8(zero.item()))
+        operator.input[0] = rounded
+        self._insert_before(operator, *added, *pair)
+        return step
+
+    def _bias(
+        self, layer: PlacedLayer, operator: onnx.NodeProto, steps: NDArray[np.float32]
+    ) -> None:
+        """Hold a bias in steps of its accumulator, where they are fine enough and fit into int32."""
+        if layer.bias is None:
+            return
+        bias = numpy_helper.to_array(self.made.initializers[layer.bias]).astype(np.float64)
+        levels = np.round(bias / steps)
+        if np.abs(levels).max() >= 2**31:
+            return
+        held, value = f"{layer.bias}.levels", f"{layer.operator}/bias"
+        self._initializer(held, levels.astype(np.int32))
+        self._initializer(f"{held}.scale", steps.astype(np.float32))
+        self._initializer(f"{held}.zero", np.zeros(len(steps), np.int32))
+        self._insert_before(
+            operator,
+            helper.make_node(
+                "DequantizeLinear",
+                [held, f"{held}.scale", f"{held}.zero"],
+                [value],
+                name=f"{layer.operator}/bias/DequantizeLinear",
+                axis=0,
+            ),
+        )
+        makers = (operator, self._maker(layer.output))
+        for reader in makers:
+            _read_instead(reader, layer.bias, value)
+        self._drop_unused(layer.bias)
+
+    def _pair(
+        self, prefix: str, value: str, scale: np.float32, zero: np.uint8
+    ) -> tuple[list[onnx.NodeProto], str]:
+        """A quantising and a dequantising operator, and the name of the rounded value."""
+        parameters = [f"{prefix}.scale", f"{prefix}.zero"]
+        self._initializer(parameters[0], scale)
+        self._initializer(parameters[1], zero)
+        levels, rounded = f"{prefix}/levels", f"{prefix}/rounded"
+        return [
+            helper.make_node(
+                "QuantizeLinear", [value, *parameters], [levels], name=f"{prefix}/QuantizeLinear"
+            ),
+            helper.make_node(
+                "DequantizeLinear",
+                [levels, *parameters],
+                [rounded],
+                name=f"{prefix}/DequantizeLinear",
+            ),
+        ], rounded
+
+    def _initializer(self, name: str, value: NDArray[Any] | np.generic) -> None:
+        if name not in self.made.initializers:  # a sharing group has one
+            self.made.initializers[name] = numpy_helper.from_array(np.asarray(value), name)
+
+    def _drop_unused(self, name: str) -> None:
+        if not any(name in item.input for item in self.made.operators):
+            self.made.initializers.pop(name, None)
+
+    def _maker(self, value: str) -> onnx.NodeProto:
+        return next(item for item in self.made.operators if value in item.output)
+
+    def _insert_before(self, operator: onnx.NodeProto, *added: onnx.NodeProto) -> None:
+        names = [item.name for item in self.made.operators]
+        at = names.index(operator.name)
+        self.made.operators[at:at] = added
+
+    def _insert_after_maker(self, value: str, added: Iterable[onnx.NodeProto]) -> None:
+        names = [item.name for item in self.made.operators]
+        at = names.index(self._maker(value).name) + 1
+        self.made.operators[at:at] = added
+
+
+def operator_weight(layer: PlacedLayer) -> str:
+    """Name of the initialiser that holds the integer levels of a layer's weight."""
+    return f"{layer.weight}.levels"
+
+
+def _read_instead(operator: onnx.NodeProto, old: str, new: str) -> None:
+    for index, name in enumerate(operator.input):
+        if name == old:
+            operator.input[index] = new
