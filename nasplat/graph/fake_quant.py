@@ -77,11 +77,11 @@ class ActivationQuantiser(nn.Module):
         return clipped + ((level - zero) * scale - clipped).detach()
 
     def _follow(self, x: torch.Tensor) -> None:
-        """Move the range towards this batch's."""
-        share = torch.where(self.batches == 0, 1.0, self.momentum)
-        self.low.lerp_(x.amin().clamp(max=0.0).to(self.low), share.to(self.low))
-        self.high.lerp_(x.amax().clamp(min=0.0).to(self.high), share.to(self.high))
-        self.batches.add_(1)
+        """Move the range towards this batch's; out of place, for a layer may run twice before backward."""
+        share = torch.where(self.batches == 0, 1.0, self.momentum).to(self.low)
+        self.low = torch.lerp(self.low, x.amin().clamp(max=0.0).to(self.low), share)
+        self.high = torch.lerp(self.high, x.amax().clamp(min=0.0).to(self.high), share)
+        self.batches = self.batches + 1
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"

@@ -1,0 +1,1 @@
+"""The torch modules that ops build; they import nothing but torch, so that exports carry their source."""
