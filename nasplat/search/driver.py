@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,6 @@ class StudyDriver:
         strategy: Asked for candidates; told everything the store already holds.
         settings: What was fixed when the study was created.
         profile: What one trial gets; says what is charged.
-        notify: Called with the driver after every change that a live display may show.
     """
 
     def __init__(
@@ -84,8 +83,6 @@ class StudyDriver:
         strategy: Strategy,
         settings: Settings,
         profile: Profile,
-        *,
-        notify: Callable[[StudyDriver], None] | None = None,
     ) -> None:
         self.store = store
         self.study = study
@@ -99,7 +96,6 @@ class StudyDriver:
         unit, self.share = ("gpu", profile.gpus) if profile.gpus > 0 else ("cpu", profile.cpus)
         self.jobs = JobMaker(study.seed, task, settings, profile)
         self.meter = Meter(store, study.name, self.budget, unit, self.share)
-        self._notify = notify
         self._worker = leases.worker_name()
         self._running: dict[int, _Running] = {}
         self._waiting: list[int] = []
@@ -141,6 +137,11 @@ class StudyDriver:
     def running(self) -> Mapping[int, Candidate]:
         """The trials under way."""
         return {number: item.candidate for number, item in self._running.items()}
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """Trials that were begun or proposed and wait to go on."""
+        return tuple(self._waiting)
 
     def used(self) -> dict[str, float]:
         """What is used of each unit of budget so far: device hours, seconds of search, trials."""
@@ -224,7 +225,6 @@ class StudyDriver:
             )
         self.meter.charge()
         self._look()
-        self._changed()
 
     def interrupt(self) -> None:
         """Stop launching."""
@@ -233,7 +233,6 @@ class StudyDriver:
     def flush(self) -> None:
         """Charge the search time since the last entry."""
         self.meter.charge(always=True)
-        self._changed()
 
     # ---- starting trials ----
 
@@ -427,7 +426,6 @@ class StudyDriver:
             trial, item.candidate, {} if failed else item.metrics, item.fidelity or 1, final=True
         )
         self._keep_quality()
-        self._changed()
 
     def _tell(
         self,
@@ -472,7 +470,6 @@ class StudyDriver:
         self._waiting.append(trial)
         self.history.count(TrialState.RUNNING, -1)
         self.history.count(TrialState.WAITING)
-        self._changed()
 
     def _look(self) -> None:
         """See once a second whether somebody asked for a stop through the store."""
@@ -481,10 +478,6 @@ class StudyDriver:
             self._looked = now
             if self.store.study_state(self.study.name) is StudyState.STOPPING:
                 self._stop = self._stop or "stopped from outside"
-
-    def _changed(self) -> None:
-        if self._notify is not None:
-            self._notify(self)
 
     # ---- taking up a study ----
 

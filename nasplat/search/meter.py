@@ -55,7 +55,7 @@ class Meter:
         now = time.monotonic()
         totals = self._store.ledger_totals(self._study)
         used = {f"{unit}-h": total.used / 3600 for unit, total in totals.items() if unit != WALL}
-        under_way = sum(now - since for since in self._since.values()) * self.share
+        under_way = sum(now - since for since in tuple(self._since.values())) * self.share
         used[f"{self.unit}-h"] = used.get(f"{self.unit}-h", 0.0) + under_way / 3600
         used["s"] = self._wall + now - self._charged
         return used
