@@ -7,7 +7,6 @@ of it is the driver's; Tune's files live in a temporary folder that goes with th
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,11 +70,10 @@ class RayExecutor:
         with contextlib.ExitStack() as stack:
             stack.callback(driver.flush)
             stack.enter_context(self.interrupts)
-            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="nasplat-"))
             files = stack.enter_context(ray_session(self.profile))
             self._check(running_cluster())
             self.startup_seconds = time.monotonic() - began
-            self._tune(driver, files, (self._scratch or Path(temporary)).resolve())
+            self._tune(driver, files / "tune", (self._scratch or files / "scratch").resolve())
 
     def _check(self, cluster: Cluster) -> None:
         self._slots = preflight(self.profile, cluster, self._budget)

@@ -8,13 +8,13 @@ where the evaluator calls its context's heartbeat. Where hung steps must be ende
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from pathlib import Path
 
 from nasplat.errors import Failure
 from nasplat.evaluate.base import Context, Evaluator, Job
 from nasplat.execute.base import HEARTBEAT_SECONDS, Driver, Verdict
+from nasplat.execute.folder import temporary_folder
 from nasplat.execute.interrupt import Interrupts
 from nasplat.execute.policy import classify
 
@@ -55,8 +55,8 @@ class InlineExecutor:
 
     def run(self, driver: Driver) -> None:
         """Run until the driver is exhausted or a stop was asked for; see `Executor.run`."""
-        with self.interrupts, tempfile.TemporaryDirectory(prefix="nasplat-") as temporary:
-            root = self._scratch or Path(temporary)
+        with self.interrupts, temporary_folder() as temporary:
+            root = self._scratch or temporary
             try:
                 self._loop(driver, root)
             finally:

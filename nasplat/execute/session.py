@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import nasplat
 from nasplat.errors import UsageError
 from nasplat.execute.cluster import count_cpus, count_gpus
+from nasplat.execute.folder import temporary_folder
 from nasplat.execute.profile import Profile
 
 _OBJECT_STORE_BYTES = 200_000_000
@@ -33,6 +32,7 @@ DRIVER_ENVIRONMENT: Mapping[str, str] = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # nor is Tune's experiment state
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # the searcher limits trials; workers start together
     "TUNE_WARN_THRESHOLD_S": "1e9",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",  # preflight has said so before
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "1e9",
@@ -46,30 +46,24 @@ def ray_session(profile: Profile) -> Iterator[Path]:
     A Ray that this process is connected to already is used and left as it is.
 
     Yields:
-        A folder for Tune's own files; it is removed at the end, with Ray's own when Ray was
-        started here.
+        A temporary folder for the run's own files; it is removed at the end, with Ray's files when
+        Ray was started here.
 
     Raises:
         UsageError: No cluster answers at the profile's address.
     """
-    with _environment({**DRIVER_ENVIRONMENT, "TUNE_MAX_PENDING_TRIALS_PG": "64"}):
+    with temporary_folder() as folder, _environment(DRIVER_ENVIRONMENT):
         import ray
 
-        with tempfile.TemporaryDirectory(prefix="nasplat-tune-") as files:
-            # Sockets in Ray's folder have paths of at most 107 bytes: a short one.
-            folder = tempfile.mkdtemp(prefix="np", dir="/tmp" if os.name == "posix" else None)
-            ours = not ray.is_initialized()
+        ours = not ray.is_initialized()
+        with _quiet():
             try:
-                with _quiet():
-                    try:
-                        if ours:
-                            _connect(profile, folder)
-                        yield Path(files)
-                    finally:
-                        if ours:
-                            ray.shutdown()
+                if ours:
+                    _connect(profile, str(folder / "ray"))
+                yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                if ours:
+                    ray.shutdown()
 
 
 def _connect(profile: Profile, folder: str) -> None:
