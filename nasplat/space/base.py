@@ -76,17 +76,16 @@ class Place:
 
     def at(self, label: str) -> Place:
         """The place of a part called ``label`` in here."""
-        share = None if self.share is None else _join(self.share, label)
-        return replace(
-            self, path=_join(self.path, label), name=_join(self.name, label), share=share
-        )
+        share = None if self.share is None else join(self.share, label)
+        return replace(self, path=join(self.path, label), name=join(self.name, label), share=share)
 
     def copy_of(self, owner: object, key: object) -> Place:
         """This place, as the one of a copy with decisions of its own."""
         return replace(self, copies=(*self.copies, (id(owner), key, self.path)))
 
 
-def _join(path: str, label: str) -> str:
+def join(path: str, label: str) -> str:
+    """A path one segment longer."""
     return f"{path}.{label}" if path else label
 
 
@@ -128,9 +127,8 @@ class Compiler:
         self._by_key: dict[object, Point] = {}
         self._nodes: set[str] = set()
         self._homes: dict[int, tuple[int, ...]] = {}
-        for decision, chain in _occurrences(root, ()):
-            known = self._homes.get(id(decision), chain)
-            self._homes[id(decision)] = _common(known, chain)
+        for met, owners in _occurrences(root, ()):
+            self._homes[id(met)] = _common(self._homes.get(id(met), owners), owners)
 
     def part(self, body: Expression, place: Place) -> Part:
         """Compile one part in its place.
@@ -161,25 +159,32 @@ class Compiler:
             place: Where the part that asks stands.
             label: Which of the part's decisions it is; empty: the part itself.
         """
-        home = self._homes.get(id(decision), tuple(owner for owner, _, _ in place.copies))
-        copies = place.copies[: len(home)]
+        copies = self._home(decision, place)
         key = (id(decision), tuple((owner, copy) for owner, copy, _ in copies))
         if key not in self._by_key:
             if decision.name is None:
-                path = _join(place.path, label) if label else place.path
+                path = join(place.path, label) if label else place.path
             else:
-                path = _join(copies[-1][2] if copies else "", decision.name)
+                path = join(copies[-1][2] if copies else "", decision.name)
             point = Point(
                 self._free(path, label or "choice"), decision, self._before(decision, copies)
             )
             self._by_key[key] = self.points[point.path] = point
         return self._by_key[key]
 
+    def home(self, value: object, place: Place) -> str:
+        """Path of the innermost copy that holds every use of a decision or combinator met here."""
+        copies = self._home(value, place)
+        return copies[-1][2] if copies else ""
+
+    def _home(self, value: object, place: Place) -> tuple[tuple[int, object, str], ...]:
+        return place.copies[: len(self._homes.get(id(value), place.copies))]
+
     def _free(self, path: str, label: str) -> str:
         """A path that no other decision has."""
         if path and path not in self.points:
             return path
-        path = _join(path, label) if path.rpartition(".")[2] != label else path
+        path = join(path, label) if path.rpartition(".")[2] != label else path
         number, unique = 1, path
         while unique in self.points:
             number += 1
@@ -315,11 +320,10 @@ def is_open(value: object) -> bool:
 
 def _occurrences(
     value: object, owners: tuple[int, ...]
-) -> Iterator[tuple[Decision, tuple[int, ...]]]:
-    """Every decision with the owners of the copied bodies around it."""
-    if isinstance(value, Decision):
+) -> Iterator[tuple[object, tuple[int, ...]]]:
+    """Every decision and combinator with the owners of the copied bodies around it."""
+    if isinstance(value, (Decision, Combinator)):
         yield value, owners
-        return
     copied = value.copied() if isinstance(value, Combinator) else ()
     for item in inside(value):
         own = any(item is other for other in copied)

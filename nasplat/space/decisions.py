@@ -64,7 +64,7 @@ class Formula(Arithmetic):
     """Integer arithmetic on decisions.
 
     Args:
-        operator: One of ``+ - * //``.
+        operator: One of ``+ - * // max min``.
         left: A number, a decision or a formula.
         right: The same.
     """
@@ -74,6 +74,8 @@ class Formula(Arithmetic):
         "-": lambda a, b: a - b,
         "*": lambda a, b: a * b,
         "//": lambda a, b: a // b,
+        "max": max,
+        "min": min,
     }
 
     def __init__(self, operator: str, left: Any, right: Any) -> None:
@@ -377,6 +379,16 @@ class FloatDecision(Decision):
 
     def __repr__(self) -> str:
         return f"Float({self.low:g}, {self.high:g}{', log=True' if self.log else ''})"
+
+
+def Largest(left: Any, right: Any) -> Any:
+    """The larger of two numbers, decisions or formulas."""
+    return Formula("max", left, right)
+
+
+def Smallest(left: Any, right: Any) -> Any:
+    """The smaller of two numbers, decisions or formulas."""
+    return Formula("min", left, right)
 
 
 _UNSET: Any = object()

@@ -7,7 +7,7 @@ from typing import Any
 
 from nasplat.errors import GraphTypeError, SpaceError
 from nasplat.graph.op import Bits, Expression
-from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, label_of
+from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, is_open, label_of
 from nasplat.space.decisions import Decision
 from nasplat.space.plan import product
 
@@ -18,7 +18,7 @@ class Quantised(Combinator):
 
     Args:
         body: The part.
-        weight: Bits of weights, one of ``Bits.WIDTHS``, or a decision over them.
+        weight: Bits of weights, one of ``Bits.WIDTHS``, a decision over them, or a formula.
         activation: Bits of the activations that enter its nodes, likewise.
 
     Raises:
@@ -31,7 +31,7 @@ class Quantised(Combinator):
 
     def __post_init__(self) -> None:
         for width in (self.weight, self.activation):
-            met = [width]
+            met = [] if is_open(width) else [width]
             if isinstance(width, Decision):
                 met = [width.value(index) for index in range(width.count or 0)]
             try:

@@ -23,8 +23,8 @@ class Repeat(Combinator):
             ``<place>.0``, ``<place>.1``, ... ``"decisions"``: the copies look alike, each with weights
             of its own. ``"weights"``: one body applied several times over (a loop); parts wrapped in
             :class:`Private` keep weights of their own in every turn.
-
-    A decision that is also used outside the body is one decision everywhere, whatever ``share`` says.
+        common: Decisions, and parts whose decisions, are made once for all copies. A decision that is
+            used outside the body too is one decision everywhere without being listed.
 
     Raises:
         SpaceError: ``times`` is negative or no integer, or ``share`` is not one of the three.
@@ -33,6 +33,7 @@ class Repeat(Combinator):
     body: Expression
     times: Any
     share: Literal["nothing", "decisions", "weights"] = "nothing"
+    common: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         if self.share not in ("nothing", "decisions", "weights"):

@@ -14,6 +14,8 @@ from nasplat.space.base import (
     Refs,
     Run,
     chain,
+    join,
+    label_of,
     labels,
 )
 from nasplat.space.plan import product
@@ -62,7 +64,7 @@ class Shared(Combinator):
     Without it the paths of such decisions begin where the part is met first.
 
     Args:
-        name: One segment of a path.
+        name: A path, relative to the copy of a repeated body that holds all places.
         body: The part; use the same object in every place.
     """
 
@@ -71,15 +73,13 @@ class Shared(Combinator):
 
     @property
     def label(self) -> str:
-        """The name."""
-        return self.name
+        """The name of the body."""
+        return label_of(self.body)
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
-        """Nodes stand in their place, decisions under the name, in the copy around them."""
-        home = place.copies[-1][2] if place.copies else ""
-        return compiler.part(
-            self.body, replace(place, path=f"{home}.{self.name}" if home else self.name)
-        )
+        """Nodes stand in their place, decisions under the name."""
+        path = join(compiler.home(self, place), self.name)
+        return compiler.part(self.body, replace(place, path=path))
 
 
 @dataclass(frozen=True, eq=False, init=False)
