@@ -72,11 +72,20 @@ class GaussianProcess(Remembering):
         solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         return Posterior(self, rows, mean, solved)
 
-    def leave_one_out(self) -> Floats:
-        """Prediction of each training row from all others, ``(n,)``, at the fitted length scales."""
-        inverse = cho_solve((self._factor, True), np.eye(len(self.y)), check_finite=False)
-        target = self._standard(self.y)
-        return self._centre + self._spread * (target - self._alpha / np.diag(inverse))
+    def leave_out(self, blocks: Sequence[int] | NDArray[np.int64] | None = None) -> Floats:
+        """Prediction of each training row from those of other blocks, ``(n,)``, in closed form.
+
+        Args:
+            blocks: Block of each row; rows of one block are left out together. One by one by default.
+        """
+        count = len(self.y)
+        inverse = cho_solve((self._factor, True), np.eye(count), check_finite=False)
+        named = np.arange(count) if blocks is None else np.asarray(blocks)
+        error = np.zeros(count)
+        for block in np.unique(named):
+            rows = np.flatnonzero(named == block)
+            error[rows] = np.linalg.solve(inverse[np.ix_(rows, rows)], self._alpha[rows])
+        return self.y - self._spread * error
 
     @property
     def noise(self) -> float:

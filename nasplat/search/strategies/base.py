@@ -7,12 +7,14 @@ Three promises hold for every strategy (``nasplat.testing.strategy`` checks them
 
 - What it answers depends on its seed, on what it was told and on what is pending, and on nothing else. A
   search is therefore resumed by telling a new strategy what the store holds.
-- No digest that was told or is pending is proposed again.
+- Nothing that was told or is pending is proposed again; two candidates are one when digest and recipe
+  are the same.
 - An empty answer means that nothing new was found in the whole space: the search is over.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +28,17 @@ if TYPE_CHECKING:
     from nasplat.space.space import Space
 
 Measure = Callable[["Candidate"], float]
+Key = tuple[str, str]
 
 TRIES = 200
 """Genotypes a strategy may try for each candidate asked for, before it falls back to random ones."""
 WALK = 2000
 """Genotypes the last fall-back may build before the space counts as exhausted."""
+
+
+def key_of(candidate: Candidate) -> Key:
+    """What tells a candidate apart from every other: its digest, and its recipe where that is searched."""
+    return candidate.digest, json.dumps(dict(candidate.recipe or {}), sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,10 @@ class Strategy(ABC):
             pending: Candidates that were proposed and of which nothing final is known yet.
 
         Returns:
-            At most ``count`` proposals, all of different digests, none told or pending. Empty when
+            At most ``count`` proposals, all different, none told or pending. Empty when
             nothing new was found: the space is exhausted.
         """
-        known = {candidate.digest for candidate in pending}
-        unheard = known - {seen[-1].candidate.digest for seen in self._told.values()}
+        unheard = {key_of(candidate) for candidate in pending} - self.keys
         done = max(self._proposed, len(self._told) + len(unheard))
         turn = Turn(self, count, pending, self.rng_for(done))
         self.propose(turn)
@@ -154,9 +161,9 @@ class Strategy(ABC):
         return [seen[-1] for seen in self.trials if seen[-1].final and seen[-1].values is not None]
 
     @property
-    def digests(self) -> set[str]:
-        """Digests of everything told."""
-        return {seen[-1].candidate.digest for seen in self._told.values()}
+    def keys(self) -> set[Key]:
+        """What was told, by what tells candidates apart."""
+        return {key_of(seen[-1].candidate) for seen in self._told.values()}
 
 
 class Turn:
@@ -177,7 +184,7 @@ class Turn:
         self.pending = pending
         self.rng = rng
         self.proposals: list[Proposal] = []
-        self._taken = strategy.digests | {candidate.digest for candidate in pending}
+        self._taken = strategy.keys | {key_of(candidate) for candidate in pending}
         self.tried: set[Genotype] = set()
         self._nearest: tuple[float, Genotype] | None = None
 
@@ -185,6 +192,15 @@ class Turn:
     def full(self) -> bool:
         """Whether as many were accepted as were asked for."""
         return len(self.proposals) >= self.count
+
+    @property
+    def room(self) -> int:
+        """How many more are wanted."""
+        return self.count - len(self.proposals)
+
+    def taken(self, key: Key) -> bool:
+        """Whether something was told, is pending or was accepted in this turn."""
+        return key in self._taken
 
     @property
     def nearest(self) -> Genotype | None:
@@ -201,7 +217,7 @@ class Turn:
 
     def allows(self, candidate: Candidate) -> bool:
         """Whether a candidate is neither taken nor breaks a cheap constraint."""
-        if candidate.digest in self._taken:
+        if self.taken(key_of(candidate)):
             return False
         broken = self.strategy.cheap(candidate) if self.strategy.cheap else 0.0
         if broken > 0 and (self._nearest is None or broken < self._nearest[0]):
@@ -210,7 +226,7 @@ class Turn:
 
     def accept(self, candidate: Candidate, **origin: Any) -> None:
         """Propose a candidate that :meth:`consider` or :meth:`allows` let pass."""
-        self._taken.add(candidate.digest)
+        self._taken.add(key_of(candidate))
         self.proposals.append(Proposal(candidate, {"strategy": self.strategy.name, **origin}))
 
     def offer(self, genotype: Genotype, **origin: Any) -> bool:

@@ -1,0 +1,142 @@
+"""Candidates worth a guess: fixed random ones, and variations of the best results.
+
+Each candidate is built once; what is kept of it are its features and its exact values, not its graph.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasplat.predict.features import Features
+from nasplat.search.strategies.base import Key, Measure, key_of
+
+if TYPE_CHECKING:
+    from nasplat.space.candidate import Candidate
+    from nasplat.space.genotype import Genotype
+    from nasplat.space.space import Space
+
+Floats = NDArray[np.float64]
+
+REMEMBERED = 20_000
+"""Genotypes whose features are kept; beyond, the oldest are forgotten and built again when met again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept of a candidate.
+
+    Attributes:
+        genotype: Its decisions.
+        key: What tells it apart from others.
+        row: Its features.
+        exact: Value of each objective that follows from the candidate alone, by number.
+        violation: By how much it breaks cheap constraints; 0 is allowed.
+    """
+
+    genotype: Genotype
+    key: Key
+    row: Floats
+    exact: Mapping[int, float]
+    violation: float
+
+
+class Pool:
+    """Builds, describes and remembers candidates of one space.
+
+    Args:
+        space: Where candidates come from.
+        features: Describes candidates.
+        cheap: Violation of the cheap constraints, if there are any.
+        exact: Objectives that follow from the candidate alone.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        features: Features,
+        cheap: Measure | None,
+        exact: Mapping[int, Measure],
+    ) -> None:
+        self.space = space
+        self.features = features
+        self._cheap = cheap
+        self._exact = exact
+        self._known: dict[Genotype, Known] = {}
+
+    def know(self, genotypes: Iterable[Genotype]) -> list[Known]:
+        """Build what is not known yet; the answer has the order of the question, repeats once."""
+        wanted = list(dict.fromkeys(genotypes))
+        new = [genotype for genotype in wanted if genotype not in self._known]
+        self.note([self.space.build(genotype) for genotype in new])
+        answer = [self._known[genotype] for genotype in wanted]
+        for genotype in list(self._known)[: max(0, len(self._known) - REMEMBERED)]:
+            del self._known[genotype]
+        return answer
+
+    def note(self, candidates: Sequence[Candidate]) -> None:
+        """Remember candidates that were built elsewhere."""
+        new = [candidate for candidate in candidates if candidate.genotype not in self._known]
+        if not new:
+            return
+        for candidate, row in zip(new, self.features(new), strict=True):
+            self._known[candidate.genotype] = Known(
+                candidate.genotype,
+                key_of(candidate),
+                row,
+                {number: float(measure(candidate)) for number, measure in self._exact.items()},
+                float(self._cheap(candidate)) if self._cheap else 0.0,
+            )
+
+    def rows(self, candidates: Sequence[Candidate]) -> Floats:
+        """Features of candidates, ``(n, d)``."""
+        self.note(candidates)
+        found = [self._known[candidate.genotype].row for candidate in candidates]
+        return np.array(found).reshape(len(candidates), len(self.features.columns))
+
+
+def vary(
+    space: Space, parents: Sequence[Genotype], count: int, rng: random.Random
+) -> list[Genotype]:
+    """Variations of parents: mostly one mutation, sometimes several, sometimes a crossover.
+
+    Args:
+        space: The space of the parents.
+        parents: At least one, the best first; earlier ones are taken more often.
+        count: Number of variations; repeats are possible.
+        rng: Randomness.
+    """
+    made = []
+    for _ in range(count):
+        mother = parents[min(rng.randrange(len(parents)), rng.randrange(len(parents)))]
+        draw = rng.random()
+        if draw < 0.25 and len(parents) > 1:
+            child = space.crossover(mother, rng.choice(parents), rng)
+            if rng.random() < 0.5:
+                child = space.mutate(child, rng)
+        else:
+            child = space.mutate(mother, rng)
+            while rng.random() < 0.3:
+                child = space.mutate(child, rng)
+        made.append(child)
+    return made
+
+
+def spread_choice(rows: Floats, taken: Floats, allowed: Callable[[int], bool]) -> int | None:
+    """The row farthest from everything taken: the largest distance to its nearest one.
+
+    Args:
+        rows: Candidates, ``(n, d)``.
+        taken: What was chosen before, ``(k, d)``, ``k >= 1``.
+        allowed: Whether a row may be chosen.
+    """
+    squared = (rows**2).sum(1)[:, None] + (taken**2).sum(1) - 2 * rows @ taken.T
+    for row in np.argsort(-squared.min(1), kind="stable"):
+        if allowed(int(row)):
+            return int(row)
+    return None

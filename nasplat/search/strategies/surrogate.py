@@ -1,0 +1,210 @@
+"""What ``guided`` learns: one Gaussian process for each objective, one for feasibility, and how far to trust.
+
+Targets go through rank → normal. Every report of a trial is a row, with its fidelity as a feature of its
+own group: the models learn from rungs what more training brings, and are asked at the highest fidelity
+met. Objectives that follow from the candidate alone are computed, not learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from nasplat.predict.gaussian_process import GaussianProcess, Posterior
+from nasplat.predict.quality import kendall_tau
+from nasplat.predict.targets import RankNormal
+from nasplat.search.strategies.acquisition import OpenBoxes
+from nasplat.search.strategies.base import Observation
+from nasplat.search.strategies.pool import Known, Pool
+
+Floats = NDArray[np.float64]
+
+ROWS = 600
+"""Rows that a model is conditioned on at most; reports of rungs are left out first."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One objective.
+
+    Attributes:
+        scores: Map from its values to normal scores.
+        model: What predicts scores; ``None`` when the objective is computed exactly.
+        tau: Kendall's tau of predictions for trials left out, at each trial's last report.
+    """
+
+    scores: RankNormal
+    model: GaussianProcess | None
+    tau: float | None
+
+
+class Surrogate:
+    """Models of a search so far.
+
+    Args:
+        trials: Reports of each trial, in order; at least one trial has values.
+        pool: Describes candidates.
+        objectives: Number of objectives.
+        exact: Numbers of the objectives that are computed.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[Sequence[Observation]],
+        pool: Pool,
+        objectives: int,
+        exact: Sequence[int],
+    ) -> None:
+        self._pool = pool
+        self._objectives = objectives
+        valued = [[seen for seen in trial if seen.values is not None] for trial in trials]
+        last = [trial[-1] for trial in valued if trial]
+        rows = [(number, seen) for number, trial in enumerate(valued) for seen in trial]
+        ends = {id(seen) for seen in last}
+        if len(rows) > ROWS:
+            early = [row for row in rows if id(row[1]) not in ends][-max(0, ROWS - len(last)) :]
+            rows = [row for row in rows if id(row[1]) in ends][-ROWS:] + early * (len(last) < ROWS)
+            rows.sort(key=lambda row: row[0])
+        self._trial = np.array([number for number, _ in rows])
+        self._is_end = np.array([id(seen) in ends for _, seen in rows])
+        fidelities = np.log2([max(seen.fidelity, 1) for _, seen in rows])
+        self._several = bool(np.ptp(fidelities) > 0)
+        self._top = float(fidelities.max())
+        X = pool.rows([seen.candidate for _, seen in rows])
+        self._groups = [*pool.features.groups]
+        if self._several:
+            X = np.hstack([X, fidelities[:, None]])
+            self._groups.append(max(self._groups, default=-1) + 1)
+        table = np.array([seen.values for _, seen in rows], dtype=float)
+        self.objectives = [
+            self._learn(X, table[:, column], exactly=column in exact)
+            for column in range(objectives)
+        ]
+        self._front_scores = self._scores(last)
+        self._feasible = np.array([seen.violation <= 0 for seen in last])
+        self._feasibility = self._learn_feasibility(trials)
+
+    @property
+    def taus(self) -> list[float]:
+        """Left-out rank correlation of each objective that is modelled."""
+        return [learned.tau for learned in self.objectives if learned.tau is not None]
+
+    @property
+    def rows(self) -> int:
+        """Number of reports that the models learned from."""
+        return len(self._trial)
+
+    def guess(self, known: Sequence[Known]) -> Guess:
+        """Predict candidates at the highest fidelity met."""
+        X = np.array([one.row for one in known])
+        if self._several:
+            X = np.hstack([X, np.full((len(X), 1), self._top)])
+        mean = np.zeros((len(known), self._objectives))
+        posteriors: list[Posterior | None] = []
+        for column, learned in enumerate(self.objectives):
+            if learned.model is None:
+                values = [one.exact[column] for one in known]
+                mean[:, column] = learned.scores.forward(values)
+                posteriors.append(None)
+            else:
+                posteriors.append(learned.model.posterior(X))
+                mean[:, column] = posteriors[-1].mean  # type: ignore[union-attr]  # just appended
+        feasible = np.ones(len(known))
+        if self._feasibility is not None:
+            centre, deviation = self._feasibility.predict(X)
+            noise = self._feasibility.noise
+            feasible = ndtr((0.5 - centre) / np.sqrt(deviation**2 + noise**2 + 1e-6))
+        front = self._front_scores[self._feasible]
+        worst = np.max([learned.scores.scores[-1] for learned in self.objectives])
+        return Guess(mean, posteriors, feasible, front, np.full(self._objectives, worst))
+
+    def values(self, scores: Floats) -> list[float]:
+        """Normal scores of one candidate, ``(m,)``, back as objective values."""
+        pairs = zip(self.objectives, scores, strict=True)
+        return [float(learned.scores.backward(score)) for learned, score in pairs]
+
+    def _learn(self, X: Floats, y: Floats, *, exactly: bool) -> Learned:
+        scores = RankNormal(y)
+        if exactly:
+            return Learned(scores, None, None)
+        target = scores.forward(y)
+        model = GaussianProcess(self._groups)
+        model.fit(X, target)
+        held_out = model.leave_out(self._trial)
+        ends = self._is_end
+        return Learned(scores, model, kendall_tau(held_out[ends], target[ends]))
+
+    def _scores(self, results: Sequence[Observation]) -> Floats:
+        table = np.array([seen.values for seen in results], dtype=float)
+        columns = [
+            learned.scores.forward(table[:, number])
+            for number, learned in enumerate(self.objectives)
+        ]
+        return np.stack(columns, axis=1)
+
+    def _learn_feasibility(
+        self, trials: Sequence[Sequence[Observation]]
+    ) -> GaussianProcess | None:
+        """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""
+        last = [trial[-1] for trial in trials if trial[-1].final or trial[-1].violation > 0]
+        broken = np.array(
+            [np.inf if seen.values is None else max(seen.violation, 0.0) for seen in last]
+        )
+        if not (broken > 0).any() or len(last) < 2:
+            return None
+        levels = np.unique(broken[broken > 0])
+        target = np.where(broken > 0, 1 + (np.searchsorted(levels, broken) + 1) / len(levels), 0.0)
+        X = self._pool.rows([seen.candidate for seen in last])
+        groups = self._groups
+        if self._several:
+            X = np.hstack([X, np.full((len(X), 1), self._top)])
+        model = GaussianProcess(groups)
+        model.fit(X, target)
+        return model
+
+
+class Guess:
+    """Predictions for a list of candidates, and what each would add to the front.
+
+    Attributes:
+        mean: Predicted normal scores, ``(n, m)``.
+        feasible: Probability that a candidate is feasible, ``(n,)``.
+    """
+
+    def __init__(
+        self,
+        mean: Floats,
+        posteriors: Sequence[Posterior | None],
+        feasible: Floats,
+        front: Floats,
+        reference: Floats,
+    ) -> None:
+        self.mean = mean
+        self.feasible = feasible
+        self._posteriors = posteriors
+        self._front = front
+        self._reference = reference + 0.1
+
+    def gain(self) -> Floats:
+        """Expected improvement times the probability of feasibility, ``(n,)``.
+
+        While nothing feasible is known, the probability of feasibility alone.
+        """
+        if len(self._front) == 0:
+            return self.feasible
+        nothing = np.zeros(len(self.mean))
+        std = np.stack([nothing if one is None else one.std for one in self._posteriors], axis=1)
+        boxes = OpenBoxes(self._front, self._reference)
+        return boxes.expected_improvement(self.mean, std) * self.feasible
+
+    def believe(self, row: int) -> None:
+        """Take the prediction of a candidate for its result."""
+        for posterior in self._posteriors:
+            if posterior is not None:
+                posterior.believe(row)
+        if self.feasible[row] > 0.5:
+            self._front = np.vstack([self._front, self.mean[row]])
