@@ -6,7 +6,6 @@ It knows where ops are defined, not what they do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -38,7 +37,7 @@ def ops_of(module: ModuleType) -> list[type[Op]]:
         if isinstance(item, type)
         and issubclass(item, Op)
         and item.__module__ == module.__name__
-        and is_dataclass(item)
+        and "__dataclass_fields__" in vars(item)
         and not name.startswith("_")
     ]
 

@@ -51,7 +51,9 @@ class TestSelfAttention(OpConformance):
         parts = [module.get_submodule(name) for name in ("query", "key", "value")]
         x = TOKENS.example(2)
         wanted, _ = functional.multi_head_attention_forward(
-            *[x.transpose(0, 1)] * 3,
+            query=x.transpose(0, 1),
+            key=x.transpose(0, 1),
+            value=x.transpose(0, 1),
             embed_dim_to_check=12,
             num_heads=3,
             in_proj_weight=torch.cat([part.get_parameter("weight") for part in parts]),
