@@ -68,7 +68,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     seen = measure(options.trials, options.seconds, options.workers)
-    print(f"{options.trials} trials of {options.seconds:g} s, three rungs, {options.workers} workers")
+    print(
+        f"{options.trials} trials of {options.seconds:g} s, three rungs, {options.workers} workers"
+    )
     print(
         f"worker time lost between trials {100 * seen['lost']:.2f} %"
         f"  (wall {seen['wall']:.1f} s, trials {seen['spent']:.1f} s; to meet: 5 %)"

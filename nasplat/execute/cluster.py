@@ -56,20 +56,23 @@ def _fits(node: Mapping[str, float], request: Mapping[str, float]) -> int:
 
 def this_machine() -> Cluster:
     """Count what this machine offers to this process: its processors, GPUs and memory."""
-    return Cluster((
-        {
-            "CPU": float(count_cpus()),
-            "GPU": float(count_gpus()),
-            "memory": float(count_memory()),
-        },
-    ))
+    return Cluster(
+        (
+            {
+                "CPU": float(count_cpus()),
+                "GPU": float(count_gpus()),
+                "memory": float(count_memory()),
+            },
+        )
+    )
 
 
 def running_cluster() -> Cluster:
     """Count what the nodes of the Ray cluster have that this process is connected to."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    known = ray.nodes()  # type: ignore[no-untyped-call]  # Ray annotates it not
+    nodes = [node["Resources"] for node in known if node["Alive"]]
     return Cluster(tuple(dict(node) for node in nodes))
 
 

@@ -66,7 +66,7 @@ class InlineExecutor:
         told = False
         last_beat = time.monotonic()
         while True:
-            if self.interrupts.requested and not told:
+            if self.interrupts.pressed and not told:
                 told = True
                 driver.interrupt()
             if driver.stopping:

@@ -25,10 +25,12 @@ class Interrupts:
     def __init__(self, grace: float) -> None:
         self.grace = grace
         self._since: float | None = None
+        self._pressed = False
         self._previous: signal._HANDLER = None
         self._listening = False
 
     def __enter__(self) -> Self:
+        self._since, self._pressed = None, False
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(signal.SIGINT, self._heard)
             self._listening = True
@@ -53,8 +55,9 @@ class Interrupts:
         Raises:
             KeyboardInterrupt: It was pressed before.
         """
-        if self.requested:
+        if self._pressed:
             raise KeyboardInterrupt
+        self._pressed = True
         self.stop()
 
     def stop(self) -> None:
@@ -63,8 +66,13 @@ class Interrupts:
             self._since = time.monotonic()
 
     @property
+    def pressed(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._pressed
+
+    @property
     def requested(self) -> bool:
-        """Whether running work is to end."""
+        """Whether running work is to end, after Ctrl-C or a stop from outside."""
         return self._since is not None
 
     @property

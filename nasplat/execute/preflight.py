@@ -16,9 +16,7 @@ GPU_HOURS = "gpu-h"
 """The unit of a budget that only GPUs can spend."""
 
 
-def preflight(
-    profile: Profile, cluster: Cluster, budget: Sequence[tuple[str, float]] = ()
-) -> int:
+def preflight(profile: Profile, cluster: Cluster, budget: Sequence[tuple[str, float]] = ()) -> int:
     """Check that trials of this profile can run and that the budget can be spent.
 
     Args:

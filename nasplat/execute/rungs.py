@@ -34,9 +34,9 @@ def pareto_ranks(values: Values) -> NDArray[np.int64]:
         n ranks >= 0.
     """
     points = np.where(np.isnan(values), np.inf, values)
-    not_worse = (points[:, None, :] <= points[None, :, :]).all(axis=2)
-    better = (points[:, None, :] < points[None, :, :]).any(axis=2)
-    dominates = not_worse & better
+    not_worse = np.less_equal(points[:, None, :], points[None, :, :]).all(axis=2)
+    better = np.less(points[:, None, :], points[None, :, :]).any(axis=2)
+    dominates: NDArray[np.bool_] = np.logical_and(not_worse, better)
     ranks = np.full(len(points), -1, dtype=np.int64)
     rank = 0
     left = np.ones(len(points), dtype=bool)

@@ -89,7 +89,9 @@ class StudySearcher(Searcher):
         self.watched = False
         self._concurrent = concurrent
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(
+        self, trial_id: str
+    ) -> Any:  # a dict, or what Tune's annotation leaves out: FINISHED
         """Return the next trial's configuration, None when there is none now, or FINISHED."""
         recorder, driver = self.recorder, self.recorder.driver
         recorder.beat()
@@ -167,7 +169,7 @@ class StudyRungs(FIFOScheduler):
     """
 
     def __init__(self, searcher: StudySearcher) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray annotates it not
         self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -215,7 +217,7 @@ class ParetoRungs(FIFOScheduler):
         rungs: tuple[int, ...] | None = None,
         fidelity: str = "fidelity",
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray annotates it not
         wrong = {name: way for name, way in metrics.items() if way not in ("max", "min")}
         if not metrics or wrong:
             raise UsageError(
@@ -298,7 +300,7 @@ class StudyCallback(tune.Callback):
 
     def _obey(self, interrupts: Interrupts) -> None:
         driver = self._searcher.recorder.driver
-        if interrupts.requested and not self._told:
+        if interrupts.pressed and not self._told:
             self._told = True
             driver.interrupt()
         elif driver.stopping:

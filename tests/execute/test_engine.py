@@ -206,7 +206,9 @@ def alive(process: int) -> bool:
 class TestProcess:
     """A whole process with a Ray of its own, as a user's terminal sees it."""
 
-    def run_and_press(self, tmp_path: Path, seconds: float, presses: int) -> tuple[dict[str, Any], list[int]]:
+    def run_and_press(
+        self, tmp_path: Path, seconds: float, presses: int
+    ) -> tuple[dict[str, Any], list[int]]:
         process = start(tmp_path, seconds)
         assert process.stderr is not None
         workers = [int(process.stderr.readline().split()[1])]
