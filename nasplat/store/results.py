@@ -97,8 +97,10 @@ class Results(Trials):
                     "reached": report.fidelity,
                 },
             ).scalar_one_or_none()
-            if state is None or (state == TrialState.WAITING and micros):
+            if state is None:
                 raise self._refused(connection, study, number, attempt)
+            if state == TrialState.WAITING and micros:
+                raise _unleased(study, number)
             connection.execute(
                 insert_report(self.dialect), report_values(report, key, number, micros, now)
             )
@@ -169,8 +171,10 @@ class Results(Trials):
                 "micros": micros,
             },
         ).one_or_none()
-        if row is None or (micros and not row.attempt):
+        if row is None:
             raise self._refused(connection, study, number, attempt)
+        if micros and not row.attempt:
+            raise _unleased(study, number)
         self._settle(connection, key, number, row.attempt, row.attempt_micros, now)
 
     def release(
@@ -295,6 +299,13 @@ class Results(Trials):
                 f"attempt {attempt} lost its lease"
             )
         return StoreError(f"trial {number} of {study!r} is {row.state}: nothing can be added to it")
+
+
+def _unleased(study: str, number: int) -> StoreError:
+    return StoreError(
+        f"trial {number} of {study!r} is waiting: device time can be charged only to a lease",
+        hint="Take it first: lease(study, Lease(worker))",
+    )
 
 
 def _end_values(item: FinishedTrial, micros: int, now: float) -> dict[str, Any]:
