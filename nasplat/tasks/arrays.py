@@ -84,27 +84,30 @@ def _read(file: Path) -> dict[str, Array]:
     if not file.is_file():
         raise TaskError(f"there is no file {file}")
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with open(file, "rb") as opened:
+            archive = np.load(opened, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise TaskError(f"{file} holds a single array; expected an .npz of x and y")
-            found = {}
-            for name in archive.files:
-                try:
-                    found[name.lower()] = np.asarray(archive[name])
-                except ValueError as error:
-                    raise TaskError(
-                        f"array {name!r} of {file} cannot be read: {error}",
-                        hint="store plain numbers, not Python objects",
-                    ) from error
+            found = {name.lower(): _array(archive, name, file) for name in archive.files}
+    except TaskError:
+        raise
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, TaskError):
-            raise
         raise TaskError(f"{file} is not a readable .npz file: {error}") from error
     for long, short in ALIASES.items():
         for axis in "xy":
             if f"{axis}_{long}" in found:
                 found[f"{axis}_{short}"] = found.pop(f"{axis}_{long}")
     return found
+
+
+def _array(archive: Mapping[str, Array], name: str, file: Path) -> Array:
+    try:
+        return np.asarray(archive[name])
+    except ValueError as error:
+        raise TaskError(
+            f"array {name!r} of {file} cannot be read: {error}",
+            hint="store plain numbers, not Python objects",
+        ) from error
 
 
 def _join(

@@ -22,7 +22,8 @@ class Augment:
     """What is done to training examples at random.
 
     Attributes:
-        shift: Largest shift along height and width as a part of the side, in [0, 0.5].
+        shift: Largest shift along height and width as a part of the side, in [0, 0.5]; rounded down
+            to whole pixels.
         flip: Whether half of the images are mirrored left to right.
         erase: Probability that a rectangle of an image is set to zero, in [0, 1].
         mixup: Parameter of the Beta distribution of mixing weights; 0: examples are not mixed.
@@ -59,9 +60,11 @@ class Augment:
 
 
 def shift(x: Tensor, part: float, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to ``part`` of its sides (at least one pixel), zeros come in."""
+    """Shift each image by up to ``part`` of its sides, in whole pixels; zeros come in."""
     batch, _, height, width = x.shape
-    top, left = max(1, round(part * height)), max(1, round(part * width))
+    top, left = int(part * height), int(part * width)
+    if not top and not left:
+        return x
     padded = F.pad(x, (left, left, top, top))
     down = torch.randint(0, 2 * top + 1, (batch, 1), generator=generator)
     right = torch.randint(0, 2 * left + 1, (batch, 1), generator=generator)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +20,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageOps, UnidentifiedImageError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from nasplat import settings
 from nasplat.errors import TaskError
 from nasplat.graph.types import Image
+from nasplat.tasks.cache import read_cache, write_cache
 from nasplat.tasks.classification import ClassificationTask
 from nasplat.tasks.splits import Splits, split_all, split_given_test
 
@@ -83,15 +81,16 @@ def images(
     cached = (
         settings.cache() / "images" / f"{mark}-{size or 'auto'}-{channels or 'auto'}.safetensors"
     )
-    pixels = _read_cache(cached, len(listing.files))
-    if pixels is None:
+    found = read_cache(cached)
+    pixels = None if found is None else found[0]["pixels"]
+    if pixels is None or len(pixels) != len(listing.files):
         if content is not None and (met := hash_files(listing)) != content:
             raise TaskError(
                 f"the files in {folder} have changed: their hash is {met}, expected {content}",
                 hint="start a new study for the new data",
             )
         pixels = decode(listing, size=size, channels=channels)
-        _write_cache(cached, pixels)
+        write_cache(cached, {"pixels": pixels}, {"folder": str(folder)})
     side, depth = (pixels.shape[2], pixels.shape[3]), pixels.shape[1]
     return ClassificationTask(
         name=str(path),
@@ -290,25 +289,3 @@ def _files_error(
         f"{', '.join(named)}{more}",
         hint=hint,
     )
-
-
-def _read_cache(file: Path, expected: int) -> NDArray[np.uint8] | None:
-    """The decoded images, or None when they are not (wholly) in the cache."""
-    try:
-        with safe_open(file, framework="numpy") as stored:
-            pixels: NDArray[np.uint8] = stored.get_tensor("pixels")
-    except (OSError, SafetensorError):
-        return None
-    return pixels if len(pixels) == expected else None
-
-
-def _write_cache(file: Path, pixels: NDArray[np.uint8]) -> None:
-    """Store decoded images; a cache that cannot be written is no failure."""
-    data = to_safetensors({"pixels": pixels})
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
-            part.write(data)
-        os.replace(part.name, file)
-    except OSError:
-        return

@@ -6,7 +6,10 @@ are pixels. Downloaded once into the cache folder; later loads need no network.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ from nasplat import settings
 from nasplat.errors import TaskError
 from nasplat.graph.types import Image, TensorType, Vector
 from nasplat.tasks.arrays import shape_examples
+from nasplat.tasks.cache import Arrays, read_cache, write_cache
 from nasplat.tasks.classification import ClassificationTask, encode_labels
 from nasplat.tasks.splits import split_all
 
@@ -57,14 +61,19 @@ def openml(
     if missing not in MISSING:
         raise TaskError(f"missing must be {' or '.join(MISSING)}, got {missing!r}")
     title = f"openml:{name}"
-    frame, target = _fetch(name, version, data_home)
-    labels, classes = _labels(target, title)
-    columns = _columns(frame, missing, title)
-    names = [str(column) for column in frame.columns]
-    side = math.isqrt(len(names))
-    if shape is None and side * side == len(names) and all(n.startswith("pixel") for n in names):
-        shape = f"1x{side}x{side}"
-    values, input_type = _shaped(columns, shape, title)
+    home = Path(data_home).expanduser().resolve() if data_home else settings.cache() / "openml"
+    asked = json.dumps([name, version, shape, missing])
+    mark = hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
+    kept = home / "nasplat" / f"{mark}.safetensors"
+    found = read_cache(kept)
+    if found is None:
+        found = _prepare(name, version, home, shape, missing)
+        write_cache(kept, *found)
+    values, about = found
+    labels = torch.from_numpy(values["labels"])
+    classes = json.loads(about["classes"])
+    sizes = values["examples"].shape[1:]
+    input_type: TensorType = Image(*sizes) if len(sizes) == 3 else Vector(*sizes)
     return ClassificationTask(
         name=title,
         spec={
@@ -75,29 +84,47 @@ def openml(
             "missing": missing,
             "natural": natural,
             "seed": seed,
-            "data_home": None if data_home is None else str(Path(data_home).resolve()),
+            "data_home": None if data_home is None else str(home),
         },
-        examples=torch.from_numpy(values),
+        examples=torch.from_numpy(values["examples"]),
         labels=labels,
         classes=classes,
         splits=split_all(labels.numpy(), seed, classes=classes),
         input_type=input_type,
         natural=natural,
-        source={"columns": names if len(names) <= 512 else len(names)},
+        source={"columns": json.loads(about["columns"])},
         note=str(input_type),
     )
 
 
-def _fetch(
-    name: str, version: int | str, data_home: str | None
-) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def _prepare(
+    name: str, version: int | str, home: Path, shape: str | None, missing: str
+) -> tuple[Arrays, dict[str, str]]:
+    """Fetch a data set and bring it to examples and labels, as they are kept between processes."""
+    title = f"openml:{name}"
+    frame, target = _fetch(name, version, home)
+    labels, classes = _labels(target, title)
+    columns = _columns(frame, missing, title)
+    names = [str(column) for column in frame.columns]
+    side = math.isqrt(len(names))
+    if shape is None and side * side == len(names) and all(n.startswith("pixel") for n in names):
+        shape = f"1x{side}x{side}"
+    values = _shaped(columns, shape, title)
+    about = {"classes": json.dumps(classes), "columns": json.dumps(names)}
+    return {"examples": values, "labels": labels.numpy()}, about
+
+
+def _fetch(name: str, version: int | str, home: Path) -> tuple[pd.DataFrame, pd.Series[Any]]:
     from sklearn.datasets import fetch_openml
 
-    home = Path(data_home).expanduser() if data_home else settings.cache() / "openml"
+    asked = {"version": version, "data_home": str(home), "n_retries": 2, "delay": 0.2}
     try:
-        bunch = fetch_openml(
-            name, version=version, data_home=str(home), as_frame=True, n_retries=1, delay=0.1
-        )
+        with warnings.catch_warnings():
+            # Both are said in the error below when nothing helped.
+            warnings.filterwarnings("ignore", "A network error occurred")
+            warnings.filterwarnings("ignore", "Invalid cache, redownloading")
+            # The faster parser of scikit-learn 1.9 fails on classes named by numbers with pandas 3.
+            bunch = fetch_openml(name, as_frame=True, parser="liac-arff", **asked)
     except URLError as error:
         raise TaskError(
             f"openml.org cannot be reached for {name!r}: {error.reason}",
@@ -149,13 +176,9 @@ def _columns(frame: pd.DataFrame, missing: str, title: str) -> NDArray[np.float3
     return joined
 
 
-def _shaped(
-    values: NDArray[np.float32], shape: str | None, title: str
-) -> tuple[NDArray[Any], TensorType]:
+def _shaped(values: NDArray[np.float32], shape: str | None, title: str) -> NDArray[Any]:
     if shape is None:
-        checked, kind = shape_examples(values, layout=None, where=title)
-        assert isinstance(kind, Vector)
-        return checked, kind
+        return shape_examples(values, layout=None, where=title)[0]
     try:
         sizes = tuple(int(part) for part in shape.split("x"))
         kind = Image(*sizes)
@@ -163,4 +186,4 @@ def _shaped(
         raise TaskError(f"shape must be CxHxW such as 1x28x28, got {shape!r}") from error
     if kind.numel != values.shape[1]:
         raise TaskError(f"{title} has {values.shape[1]} columns; shape {shape} needs {kind.numel}")
-    return values.reshape(-1, *sizes), kind
+    return values.reshape(-1, *sizes)

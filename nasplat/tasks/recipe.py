@@ -52,8 +52,8 @@ class Recipe:
         batch_size: Largest number of examples per step, at least 1.
         label_smoothing: Part of the target spread over all classes, in [0, 0.9].
         mixup: Parameter of the Beta distribution of mixing weights, 0 for none, in [0, 10].
-        augment: ``none``, ``light`` (shift, and mirror where it is harmless) or ``strong``
-            (larger shift and erasing too).
+        augment: ``none``, ``light`` (mirror where it is harmless, shift by up to 1/16 of the side,
+            which is nothing below 16 pixels) or ``strong`` (shift by up to 1/8, and erasing).
         ema: Decay of the averaged weights that are evaluated and kept, 0 for none, below 1. The
             average follows faster in the first steps.
         clip_norm: Largest norm of the gradient, 0 for no clipping, in [0, 1000].
@@ -133,7 +133,7 @@ class Recipe:
         """
         if self.augment == "none" and not self.mixup:
             return None
-        part, erasing = {"none": (0.0, 0.0), "light": (0.08, 0.0), "strong": (0.125, 0.25)}[
+        part, erasing = {"none": (0.0, 0.0), "light": (0.0625, 0.0), "strong": (0.125, 0.25)}[
             self.augment
         ]
         return Augment(
