@@ -148,9 +148,11 @@ def watch(
     def panel() -> None:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
+                began = time.monotonic()
                 if (status := latest()) is not None:
                     live.update(Text("\n".join(progress.lines(status))), refresh=True)
-                if done.wait(refresh):
+                # A long study takes long to read: at most a tenth of one processor goes into it.
+                if done.wait(max(refresh, 9 * (time.monotonic() - began))):
                     return
 
     def log() -> None:

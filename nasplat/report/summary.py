@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ def front_rows(
     """Rows of the front for a table: short digest, objectives first, then costs.
 
     Args:
-        front: Rows of ``nasplat pareto --format json``.
-        objectives: ``{"metric", "direction"}``, in the order of the study; the first one sorts.
+        front: Rows of ``nasplat pareto --format json``, in their order.
+        objectives: ``{"metric", "direction"}``, in the order of the study.
     """
     rows = []
-    for point in sorted_front(front, objectives):
+    for point in front:
         row: dict[str, Any] = {"digest": units.short(point["digest"])}
         known = {**point["costs"], **point["metrics"]}
         for objective in objectives:
@@ -38,21 +38,6 @@ def front_rows(
                 row.setdefault(name, point["costs"][name])
         rows.append(row)
     return rows
-
-
-def sorted_front(
-    front: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping[str, str]]
-) -> list[Mapping[str, Any]]:
-    """The front, best in its first objective first; what lacks the metric comes last."""
-    if not objectives:
-        return list(front)
-    metric, sign = objectives[0]["metric"], -1 if objectives[0]["direction"] == "max" else 1
-
-    def key(point: Mapping[str, Any]) -> tuple[bool, float]:
-        value = {**point["costs"], **point["metrics"]}.get(metric)
-        return (value is None, 0.0 if value is None else sign * float(value))
-
-    return sorted(front, key=key)
 
 
 def front_table(front: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping[str, str]]) -> str:
@@ -104,6 +89,43 @@ def _quoted(word: str) -> str:
     return shlex.quote(word)
 
 
-def labelled(label: str, lines: Iterable[str]) -> str:
-    """Lines after a label in a column of its own."""
-    return "\n".join(f"{label if index == 0 else '':<9} {line}" for index, line in enumerate(lines))
+def result_text(
+    status: Mapping[str, Any],
+    front: Sequence[Mapping[str, Any]],
+    database: str,
+    at: Sequence[str] = (),
+) -> str:
+    """What a search ends with: budget, trials, front, where everything is, what to type next.
+
+    Args:
+        status: As of ``nasplat status --format json``.
+        front: As of ``nasplat pareto --format json``.
+        database: URL without password.
+        at: Words that commands need to find the database.
+    """
+    name = status["study"]
+    parts = [
+        f"budget {live.budget_text(status)}  {live.bar(live.share_used(status))}   "
+        f"{live.trials_text(status)}   {live.quality_text(status)}"
+    ]
+    if front:
+        parts.append("\n".join(f" {line}" for line in _front_lines(status, front)))
+    query = f"select digest, {', '.join(_columns(status))} from front where study = '{name}'"
+    commands = [
+        command("export", name, "--best", status["objectives"][0]["metric"], *at),
+        command("pareto", name, "--plot", "front.html", *at),
+        command("query", query, *at),
+    ]
+    if status["state"] != "complete":
+        commands.insert(0, command("resume", name, *at))
+    lines = [f"{'database':<9} {database}"]
+    lines += [f"{'next' if not index else '':<9} {line}" for index, line in enumerate(commands)]
+    return "\n".join([*parts, "\n".join(lines)])
+
+
+def _front_lines(status: Mapping[str, Any], front: Sequence[Mapping[str, Any]]) -> list[str]:
+    return front_table(front, status["objectives"]).splitlines()
+
+
+def _columns(status: Mapping[str, Any]) -> list[str]:
+    return [objective["metric"] for objective in status["objectives"]]

@@ -44,8 +44,8 @@ def graph_tree(graph: Graph) -> str:
     lines: list[tuple[str, str]] = []
     for name, kind in graph.inputs.items():
         lines.append((name, f"input  {kind}"))
-    for drawn, node in _walk(root, ""):
-        lines.append((drawn, _describe(graph, node, costs) if node else ""))
+    for drawn, ended in _walk(root, ""):
+        lines.append((drawn, _describe(graph, ended, costs) if ended else ""))
     for name, ref in graph.outputs.items():
         lines.append((name, f"output  {ref}: {graph.types[ref]}"))
     width = max(len(drawn) for drawn, _ in lines)

@@ -1,0 +1,78 @@
+"""Options and arguments that several verbs share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasplat import settings
+from nasplat.errors import NotFoundError, UsageError
+from nasplat.report.tables import Format
+
+if TYPE_CHECKING:
+    from nasplat.store.store import Store
+
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database, such as sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME. "
+        "Default: NASPLAT_STORAGE, else runs/nasplat.db.",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="Form of the output.")]
+StudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STUDY]",
+        help="Name of the study; may be left out when the database holds exactly one.",
+        show_default=False,
+    ),
+]
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help="digits, a folder with one folder of images for each class, FILE.npz, openml:NAME, "
+        "or FILE.py of your own.",
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="PATH", help="Where to write.", show_default=False),
+]
+
+
+def open_store(storage: str | None, *, any_version: bool = False) -> Store:
+    """The existing database of ``--storage`` or of the settings.
+
+    Raises:
+        NotFoundError: There is none yet.
+    """
+    from nasplat.store.store import Store
+
+    return Store.open(storage or settings.storage(), create=False, any_version=any_version)
+
+
+def chosen_study(store: Store, name: str | None) -> str:
+    """The study of this name; without a name the only one.
+
+    Raises:
+        NotFoundError: There is no study of this name, or none at all.
+        UsageError: No name was given and there are several.
+    """
+    if name is not None:
+        return store.study(name).name
+    names = [record.name for record in store.studies()]
+    if not names:
+        raise NotFoundError(
+            f"there is no study in {store.url} yet", hint="Start one: nasplat search --help"
+        )
+    if len(names) > 1:
+        raise UsageError(f"which study? {store.url} has {len(names)}: {', '.join(names)}")
+    return names[0]

@@ -1,0 +1,155 @@
+"""The verbs about search spaces: ``nasplat space list | show | size | sample | check``."""
+
+from __future__ import annotations
+
+import ast
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasplat.cli import output
+from nasplat.cli.options import FormatOption, TaskOption
+from nasplat.report import units
+from nasplat.report.tables import Format, render, render_one
+
+if TYPE_CHECKING:
+    from nasplat.space.space import Space
+
+app = typer.Typer(
+    help="Search spaces: list, look into, count, draw from and check.", no_args_is_help=True
+)
+
+_RUN = 5
+"""How many of the candidates that `check` builds are also run forward."""
+
+SpaceArgument = Annotated[
+    str, typer.Argument(metavar="SPACE", help="Name such as hybrid-vit, or a file of your own.")
+]
+
+
+def _load(space: str, task: str) -> Space:
+    from nasplat.space.load import load_space
+    from nasplat.tasks.load import load_task
+
+    return load_space(space, load_task(task))
+
+
+@app.command("list")
+def list_(form: FormatOption = Format.TABLE) -> None:
+    """List the search spaces that are known by name."""
+    from nasplat import content
+
+    rows = []
+    for name in content.names("search_spaces"):
+        file = content.find("space", name, "search_spaces")
+        rows.append({"space": name, "about": _about(file), "file": str(file)})
+    shown = [{key: row[key] for key in ("space", "about")} for row in rows]
+    output.line(render(rows, form, shown=shown))
+
+
+def _about(file: Path) -> str:
+    """The first line of a file's docstring, read without running the file."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+@app.command()
+def show(
+    space: SpaceArgument, task: TaskOption = "digits", form: FormatOption = Format.TABLE
+) -> None:
+    """Show the decisions of a space for a task, its size and the range of every cost."""
+    loaded = _load(space, task)
+    record = {
+        **_facts(loaded, task),
+        "decisions": [_decision(point) for point in loaded.decisions()],
+    }
+    heading = _facts_text(record)
+    listing = render(record["decisions"], Format.TABLE)
+    output.line(render_one(record, form, shown=f"{heading}\n\n{listing}"))
+
+
+@app.command()
+def size(
+    space: SpaceArgument, task: TaskOption = "digits", form: FormatOption = Format.TABLE
+) -> None:
+    """Count the candidates of a space, exactly."""
+    number = _load(space, task).size()
+    record = {"space": space, "task": task, "size": number}
+    output.line(render_one(record, form, shown=str(number)))
+
+
+@app.command()
+def sample(
+    space: SpaceArgument,
+    task: TaskOption = "digits",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Equal seeds draw the same.")] = 0,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Draw random candidates of a space, with their costs."""
+    loaded = _load(space, task)
+    rng = random.Random(seed)
+    rows, shown = [], []
+    for _ in range(count):
+        candidate = loaded.build(loaded.sample(rng))
+        row = {
+            "digest": candidate.digest,
+            "costs": candidate.cost.as_dict(),
+            "genotype": dict(candidate.genotype),
+        }
+        rows.append(row)
+        shown.append({"digest": units.short(candidate.digest), "costs": row["costs"]})
+    output.line(render(rows, form, shown=shown))
+    if form is Format.TABLE and count == 1:
+        output.line("")
+        output.line(render_one(rows[0]["genotype"], Format.TABLE))
+
+
+@app.command()
+def check(
+    space: SpaceArgument,
+    task: TaskOption = "digits",
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, help="How many random candidates to build.")
+    ] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Equal seeds draw the same.")] = 0,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Check a space file: it loads, type-checks, and random candidates of it build and run."""
+    loaded = _load(space, task)
+    rng = random.Random(seed)
+    candidates = [loaded.build(loaded.sample(rng)) for _ in range(count)]
+    for candidate in candidates[:_RUN]:
+        candidate.module()(*(kind.example(2) for kind in candidate.graph.inputs.values()))
+    distinct = len({candidate.digest for candidate in candidates})
+    record = {"ok": True, **_facts(loaded, task), "built": count, "distinct": distinct}
+    text = (
+        f"ok      {count} random candidates built and type-checked, {distinct} of them distinct, "
+        f"{min(count, _RUN)} run\n{_facts_text(record)}"
+    )
+    output.line(render_one(record, form, shown=text))
+
+
+def _facts(space: Space, task: str) -> dict[str, Any]:
+    return {
+        "space": space.name,
+        "version": space.version,
+        "task": task,
+        "size": space.size(),
+        "ranges": {name: list(ends) for name, ends in space.cost_ranges().items()},
+    }
+
+
+def _facts_text(record: dict[str, Any]) -> str:
+    lines = [
+        f"space   {record['space']}  (version {record['version']}) for task {record['task']}",
+        f"size    {units.size(record['size'])} candidates",
+    ]
+    for name, (low, high) in record["ranges"].items():
+        lines.append(f"range   {name}  {units.value(name, low)} .. {units.value(name, high)}")
+    return "\n".join(lines)
+
+
+def _decision(point: Any) -> dict[str, Any]:
+    return {"path": point.path, "values": str(point.decision)}
