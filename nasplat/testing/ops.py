@@ -209,11 +209,35 @@ class OpConformance:
                 module(*inputs)
             assert 2 * cost.macs == counter.get_total_flops(), str(case)
 
-    def test_a_zero_input_stays_zero_where_the_op_says_so(self) -> None:
+    def test_the_output_is_zero_where_the_op_says_so(self) -> None:
         for case in self.cases:
             if case.op.is_zero(*case.inputs):
                 for output in results(case.module().eval()(*case.examples(2))):
                     assert not output.any(), str(case)
+
+    def test_zeros_stay_zero_where_the_op_says_so(self) -> None:
+        """At initial weights: a shift that a norm learns later is no matter of the digest."""
+        for case in self.cases:
+            if case.op.keeps_zero:
+                zeros = [torch.zeros_like(x) for x in case.examples(2)]
+                for output in results(case.op.module(*case.inputs).eval()(*zeros)):
+                    assert not output.any(), str(case)
+
+    def test_zeros_may_be_left_out_where_the_op_says_so(self) -> None:
+        for case in self.cases:
+            if case.op.drops_zero and len(case.inputs) > 1:
+                x, *others = case.examples(2)
+                many = case.module().eval()(x, *(torch.zeros_like(other) for other in others))
+                alone = case.op.module(case.inputs[0]).eval()(x)
+                torch.testing.assert_close(many, alone, msg=str(case))
+
+    def test_nested_uses_flatten_where_the_op_says_so(self) -> None:
+        for case in self.cases:
+            if case.op.associative and len(set(case.inputs)) == 1:
+                first = case.inputs[0]
+                x, y, z = Case(case.op, first, first, first).examples(2)
+                two, three = case.op.module(first, first), case.op.module(first, first, first)
+                torch.testing.assert_close(two(two(x, y), z), three(x, y, z), msg=str(case))
 
     def test_an_identity_hands_on_its_input(self) -> None:
         for case in self.cases:
@@ -260,7 +284,11 @@ class OpConformance:
                 torch.testing.assert_close(got, wanted, atol=self.tolerance, rtol=self.tolerance)
 
     @pytest.mark.slow
-    @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter warns of itself
+    @pytest.mark.filterwarnings(
+        # Torch's exporter warns of its own internals and of dynamic axes that it finds equal.
+        "ignore::FutureWarning",
+        "ignore:# The axis name:UserWarning",
+    )
     def test_the_module_runs_the_same_in_onnx_runtime(self, tmp_path: Path) -> None:
         import onnxruntime
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -103,6 +105,12 @@ class TestMoE(OpConformance):
         assert module.get_parameter("router.weight").grad.abs().sum() > 0  # type: ignore[union-attr]  # just computed
         module.eval()(x)
         assert module.auxiliary_loss is None
+
+    def test_it_can_be_copied_between_forward_and_backward(self) -> None:
+        module = MoE().module(SMALL).train()
+        module(SMALL.example(2))
+        again = copy.deepcopy(module)
+        assert again.auxiliary_loss is None and isinstance(module.auxiliary_loss, torch.Tensor)
 
     def test_a_smaller_mixture_takes_the_leading_channels_of_the_leading_experts(self) -> None:
         index = MoE(experts=2).select("up.bias", (4,), (9,), MoE(experts=3))

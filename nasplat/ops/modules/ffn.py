@@ -134,6 +134,10 @@ class MoE(nn.Module):
         y = self.down(hidden.flatten(self.axis, self.axis + 1))
         return y if self.shared is None else y + self.shared(x)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Copies and pickles leave the loss behind: it belongs to the graph of one backward pass."""
+        return {**self.__dict__, "auxiliary_loss": None}
+
     def _imbalance(self, probability: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         others = [axis for axis in range(probability.dim()) if axis != self.axis]
         share = (weight.detach() > 0).to(probability).mean(others) / self.top_k
