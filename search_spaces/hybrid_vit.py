@@ -78,7 +78,7 @@ class Scale:
     @property
     def strides(self) -> tuple[int, int]:
         """Strides of the stem: 8 to 16 positions a side are left by the smaller, half of it by the larger."""
-        stride: int = 2 ** min(2, max(0, int(math.log2(self.side / 8)) - 1))
+        stride = 1 << min(2, max(0, int(math.log2(self.side / 8)) - 1))
         return stride, 2 * stride
 
     @property

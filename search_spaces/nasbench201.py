@@ -101,7 +101,8 @@ def _reduction(channels: int) -> Expression:
     return Residual(
         ReLUConvBN(channels=channels, kernel=3, stride=2)
         >> ReLUConvBN(channels=channels, kernel=3),
-        skip=Pool(mode="avg", kernel=3, stride=2) >> Conv(channels=channels, kernel=1),
+        skip=Pool(mode="avg", kernel=3, stride=2)
+        >> ReLUConvBN(channels=channels, kernel=1, activation="none", norm="none"),
     )
 
 
