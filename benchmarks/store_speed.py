@@ -1,4 +1,4 @@
-"""Measures how many trivial evaluations per second the store records: python benchmarks/store_speed.py
+"""How many trivial evaluations per second the store records: python benchmarks/store_speed.py
 
 Each evaluation is a trial proposed, leased, reported with two metrics and finished, as the inline
 executor does it; ``bulk`` is :meth:`Store.record`. SQLite in a temporary folder, one process; give

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 
 def _binaries() -> Path | None:
@@ -54,8 +55,10 @@ def postgres_server() -> Iterator[str]:
         folder.chmod(0o777)
     data, log = folder / "data", folder / "log"
     subprocess.run(
-        [*become, binaries / "initdb", "-D", data, "-A", "trust", "-U", "nasplat", "--no-sync"]
-        + ["--encoding=UTF8", "--locale=C"],
+        [
+            *(*become, binaries / "initdb", "-D", data, "-A", "trust", "-U", "nasplat"),
+            *("--no-sync", "--encoding=UTF8", "--locale=C"),
+        ],
         check=True,
         capture_output=True,
         cwd=folder,
@@ -84,9 +87,9 @@ def postgres_server() -> Iterator[str]:
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of an empty database of its own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = {"host": postgres_server, "user": "nasplat", "dbname": "postgres", "autocommit": True}
-    with psycopg.connect(**admin) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+    admin = f"host={postgres_server} user=nasplat dbname=postgres"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
     yield f"postgresql+psycopg://nasplat@/{name}?host={postgres_server}"
-    with psycopg.connect(**admin) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
