@@ -164,7 +164,6 @@ class StudyDriver:
         item.metrics.update(report.metrics)
         item.fidelity = max(item.fidelity, report.fidelity)
         self.meter.start(trial)
-        device = self._device if any(name in MEASURED for name in report.metrics) else None
         self.store.report(
             self.study.name,
             trial,
@@ -174,7 +173,7 @@ class StudyDriver:
                 device_seconds=report.seconds * self.share,
                 checkpoint=report.checkpoint or item.job.checkpoint,
                 curve=[dict(point) for point in report.curve],
-                device=device,
+                device=self._device,
             ),
             attempt=item.attempt,
         )
