@@ -81,7 +81,7 @@ class Features:
         raw = [self._raw(candidate, live(candidate.graph)) for candidate in candidates]
         table = np.array([[row.get(name, 0.0) for name in self.columns] for row in raw])
         table = table.reshape(len(raw), len(self.columns))
-        return np.clip((table - self._mean) / self._std, -8.0, 8.0)
+        return np.asarray(np.clip((table - self._mean) / self._std, -8.0, 8.0))
 
     def _raw(self, candidate: Candidate, values: Live) -> dict[str, float]:
         row: dict[str, float] = {}

@@ -95,7 +95,7 @@ class GaussianProcess(Remembering):
     @property
     def relevance(self) -> Floats:
         """Weight of each group in the distance, ``(groups,)``; 0 means that it does not matter."""
-        return np.exp(self._theta[:-2])
+        return np.asarray(np.exp(self._theta[:-2]))
 
     def _standard(self, y: Floats) -> Floats:
         return (y - self._centre) / self._spread

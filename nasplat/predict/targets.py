@@ -36,10 +36,12 @@ class RankNormal:
         """Normal scores of values, of any shape."""
         given = np.asarray(values, dtype=float)
         inside = np.interp(given, self.values, self.scores)
-        return inside + self.slope * (given - np.clip(given, self.values[0], self.values[-1]))
+        beyond = given - np.clip(given, self.values[0], self.values[-1])
+        return np.asarray(inside + self.slope * beyond)
 
     def backward(self, scores: ArrayLike) -> Floats:
         """Values of normal scores, of any shape."""
         given = np.asarray(scores, dtype=float)
         inside = np.interp(given, self.scores, self.values)
-        return inside + (given - np.clip(given, self.scores[0], self.scores[-1])) / self.slope
+        beyond = given - np.clip(given, self.scores[0], self.scores[-1])
+        return np.asarray(inside + beyond / self.slope)

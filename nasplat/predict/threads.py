@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import scipy.linalg  # noqa: F401  # its BLAS must be loaded before the controller looks for libraries
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import (  # type: ignore[import-untyped]  # ships no annotations
+    ThreadpoolController,
+)
 
 
 @lru_cache(maxsize=1)

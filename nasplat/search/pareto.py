@@ -93,7 +93,7 @@ def front(values: ArrayLike, violations: ArrayLike | None = None) -> Integers:
     if len(feasible) == 0:
         return np.zeros(0, dtype=np.int64)
     kept = moocore.is_nondominated(table[feasible], keep_weakly=False)
-    return feasible[np.asarray(kept, dtype=bool)]
+    return np.asarray(feasible[np.asarray(kept, dtype=bool)])
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Frame:
         """Scale values ``(n, m)`` into the unit box; a span of zero counts as one."""
         low, high = np.asarray(self.best), np.asarray(self.worst)
         span = np.where(high > low, high - low, 1.0)
-        return np.clip((as_table(values) - low) / span, 0.0, 1.0)
+        return np.asarray(np.clip((as_table(values) - low) / span, 0.0, 1.0))
 
     def hypervolume(self, values: ArrayLike) -> float:
         """The part of the box that feasible values ``(n, m)`` dominate, in [0, 1] [Fonseca2006]."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from nasplat.errors import UsageError
-from nasplat.search.strategies.base import TRIES, Strategy, Turn, sample_into
+from nasplat.search.strategies.base import TRIES, Strategy, Turn
 from nasplat.search.strategies.selection import best_first, tournament
 
 

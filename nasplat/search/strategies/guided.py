@@ -217,4 +217,3 @@ def _say(surrogate: Surrogate) -> float:
         return 1.0
     earned = (min(surrogate.taus) - NO_SAY) / (FULL_SAY - NO_SAY)
     return float(np.clip(earned, 0.0, 1.0))
-

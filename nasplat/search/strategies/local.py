@@ -11,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from nasplat.errors import UsageError
@@ -48,7 +49,8 @@ class Local(Strategy):
             if candidate.digest in self._explored:
                 continue
             neighbours = list(self.space.neighbours(candidate.genotype))
-            turn.rng.shuffle(neighbours)
+            # An order of its own for each candidate: whether others were skipped before does not matter.
+            random.Random(f"{self.seed} {candidate.digest}").shuffle(neighbours)
             for neighbour in neighbours:
                 if turn.full:
                     return

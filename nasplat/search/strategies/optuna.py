@@ -72,9 +72,7 @@ class OptunaStrategy(Strategy):
             study.add_trial(self._frozen(result.candidate, TrialState.FAIL))
             return
         constraints = {"violation": result.violation}
-        study.add_trial(
-            self._frozen(result.candidate, TrialState.RUNNING, constraints=constraints)
-        )
+        study.add_trial(self._frozen(result.candidate, TrialState.RUNNING, constraints=constraints))
         trial = study.get_trials(deepcopy=False)[-1]
         if isinstance(sampler, NSGAIISampler):  # generations are counted while trials run
             sampler.get_trial_generation(study, trial)
@@ -167,9 +165,7 @@ class OptunaGP(OptunaStrategy):
         self.startup = startup
 
     def sampler(self, seed: int) -> BaseSampler:
-        return GPSampler(
-            seed=seed, n_startup_trials=self.startup, warn_independent_sampling=False
-        )
+        return GPSampler(seed=seed, n_startup_trials=self.startup, warn_independent_sampling=False)
 
 
 @contextmanager

@@ -146,9 +146,7 @@ class Surrogate:
         ]
         return np.stack(columns, axis=1)
 
-    def _learn_feasibility(
-        self, trials: Sequence[Sequence[Observation]]
-    ) -> GaussianProcess | None:
+    def _learn_feasibility(self, trials: Sequence[Sequence[Observation]]) -> GaussianProcess | None:
         """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""
         last = [trial[-1] for trial in trials if trial[-1].final or trial[-1].violation > 0]
         broken = np.array(
