@@ -24,12 +24,13 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
+from typing import NamedTuple
 
 from nasplat.graph.cost import op_cost
-from nasplat.graph.graph import Graph, Node, Types
+from nasplat.graph.graph import Graph, Types, infer_types
 from nasplat.graph.op import FLOAT, Bits, Op
 from nasplat.graph.types import TensorType
 
@@ -40,8 +41,7 @@ _ZERO: Source = (-1, 0)
 Colours = list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     """One thing computed: an input of the graph or an op on other values."""
 
     label: bytes
@@ -66,10 +66,26 @@ def _hash(*parts: bytes) -> bytes:
     return blake2b(b"".join(parts), digest_size=16).digest()
 
 
-@lru_cache(maxsize=65536)
-def _label(op: Op, bits: Bits) -> bytes:
+class _Facts(NamedTuple):
+    """What the rules ask of an op on inputs of some types."""
+
+    label: bytes
+    outputs: int
+    zero: bool
+    identity: bool
+
+
+@lru_cache(maxsize=1 << 17)
+def _facts(op: Op, bits: Bits, types: Types) -> _Facts:
+    if not op_cost(op, types).weights:  # bits act on nothing
+        bits = FLOAT
     described = [op.kind, op.settings(), [bits.weight, bits.activation]]
-    return _hash(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
+    return _Facts(
+        label=_hash(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()),
+        outputs=len(infer_types(op, types)),
+        zero=op.is_zero(*types),
+        identity=len(types) == 1 and op.is_identity(*types),
+    )
 
 
 def _normalise(graph: Graph) -> tuple[list[_Value], list[tuple[str, Source]]]:
@@ -78,57 +94,49 @@ def _normalise(graph: Graph) -> tuple[list[_Value], list[tuple[str, Source]]]:
     made: list[tuple[Op | None, Types]] = []
     at: dict[str, Source] = {}
     known: dict[object, int] = {}
-
-    def value(key: object, new: _Value, op: Op | None, types: Types) -> int:
-        index = known.get(key) if key is not None else None
-        if index is None:
-            index = len(values)
-            values.append(new)
-            made.append((op, types))
-            if key is not None:
-                known[key] = index
-        return index
+    types_of = graph.types
 
     for name, tensor_type in graph.inputs.items():
+        at[name] = (len(values), 0)
         label = _hash(b"input", name.encode(), str(tensor_type).encode())
-        at[name] = (value(None, _Value(label, (), False, None), None, ()), 0)
+        values.append(_Value(label, (), False, None))
+        made.append((None, ()))
 
-    types_of = graph.types
     for node in graph.live:
         op = node.op
         pairs = [(at[ref], types_of[ref]) for ref in node.inputs]
         if op.associative:
             pairs = [inner for pair in pairs for inner in _flattened(pair, op, values, made)]
         if op.drops_zero:
-            pairs = [pair for pair in pairs if pair[0] != _ZERO]
+            pairs = [pair for pair in pairs if pair[0] is not _ZERO]
         if op.commutes:
-            pairs.sort(key=lambda pair: pair[0])
+            pairs.sort(key=_of_pair)
         sources = tuple([pair[0] for pair in pairs])
         types = tuple([pair[1] for pair in pairs])
-        if _is_zero(op, node, sources, types):
+        if node.inputs and not sources:  # every input was a zero that the op drops
             at[node.name] = _ZERO
             continue
-        if len(sources) == 1 and op.is_identity(*types):
+        facts = _facts(op, node.bits, types)
+        if facts.zero or (op.keeps_zero and sources and all(item is _ZERO for item in sources)):
+            at[node.name] = _ZERO
+            continue
+        if facts.identity:
             at[node.name] = sources[0]
             continue
-        bits = node.bits if node.bits.quantised and op_cost(op, types).weights else FLOAT
-        new = _Value(_label(op, bits), sources, op.commutes, None if op.pure else node.share)
-        key = (op, bits, sources) if op.pure else (node.share, sources) if node.share else None
-        index = value(key, new, op, types)
+        key = (facts.label, sources) if op.pure else (node.share, sources) if node.share else None
+        index = len(values) if key is None else known.setdefault(key, len(values))
+        if index == len(values):
+            group = None if op.pure else node.share
+            values.append(_Value(facts.label, sources, op.commutes, group))
+            made.append((op, types))
         at[node.name] = (index, 0)
-        port = 1
-        while f"{node.name}:{port}" in types_of:
+        for port in range(1, facts.outputs):
             at[f"{node.name}:{port}"] = (index, port)
-            port += 1
     outputs = sorted((name, at[ref]) for name, ref in graph.outputs.items())
     return _reachable(values, outputs)
 
 
-def _is_zero(op: Op, node: Node, sources: Sequence[Source], types: Types) -> bool:
-    if node.inputs and not sources:  # every input was a zero that the op drops
-        return True
-    all_zero = bool(sources) and all(source == _ZERO for source in sources)
-    return (op.keeps_zero and all_zero) or op.is_zero(*types)
+_of_pair = itemgetter(0)
 
 
 def _flattened(
@@ -153,6 +161,8 @@ def _reachable(
         if index in wanted:
             wanted.update(source for source, _ in values[index].sources)
     wanted.discard(-1)
+    if len(wanted) == len(values):
+        return values, outputs
     new = {old: index for index, old in enumerate(sorted(wanted))}
     new[-1] = -1
     kept = [
@@ -174,6 +184,8 @@ def _seen(source: Source, colours: Colours) -> bytes:
 
 
 def _inputs(value: _Value, colours: Colours) -> list[bytes]:
+    if len(value.sources) == 1:
+        return [_seen(value.sources[0], colours)]
     seen = [_seen(source, colours) for source in value.sources]
     return sorted(seen) if value.commutes else seen
 
