@@ -70,16 +70,18 @@ def product(*plans: Plan) -> Plan:
 
 
 def entries(plan: Plan) -> Iterator[Entry]:
-    """Every entry of a plan and of the plans below it, each object once, in order of first meeting."""
+    """Every entry of a plan and of the plans below it, each object once, in the order of decisions."""
     seen: set[int] = set()
-    stack = [plan]
-    while stack:
-        todo = stack.pop()
-        for entry in todo:
+
+    def walk(part: Plan) -> Iterator[Entry]:
+        for entry in part:
             if id(entry) not in seen:
                 seen.add(id(entry))
                 yield entry
-                stack.extend(reversed(entry[1] or ()))
+                for branch in entry[1] or ():
+                    yield from walk(branch)
+
+    return walk(plan)
 
 
 def simplify(plan: Plan) -> Plan:

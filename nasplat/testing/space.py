@@ -4,7 +4,8 @@ Inherit the suite, supply the fixture ``space``, and your space file is checked:
 
     class TestMine(SpaceConformance):
         @pytest.fixture(scope="class")
-        def space(self) -> Space:
+        @classmethod
+        def space(cls) -> Space:
             return load_space("./my_space.py", load_task("digits"))
 
 The ops here keep the type of their input, so that every body of them type-checks.
@@ -114,7 +115,9 @@ def bodies(draw: st.DrawFn, depth: int = 2) -> Expression:
             new = Parallel(part(level - 1), part(level - 1), fuse=Add())
         elif kind == 8:
             pick = draw(st.sampled_from((None, 1, (1, 2))))
-            new = Cell(Keep(size=number()), nodes=draw(st.sampled_from((1, 2, Int(1, 2)))), pick=pick)
+            new = Cell(
+                Keep(size=number()), nodes=draw(st.sampled_from((1, 2, Int(1, 2)))), pick=pick
+            )
         else:
             new = Quantised(part(level - 1), weight=Choice(32, 8))
         made.append(new)
