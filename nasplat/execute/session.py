@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import nasplat
 from nasplat.errors import UsageError
 from nasplat.execute.cluster import count_cpus, count_gpus
 from nasplat.execute.folder import temporary_folder
@@ -107,7 +106,7 @@ def worker_environment(profile: Profile) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": threads,
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
     }
-    root = Path(nasplat.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if root.name != "site-packages":
         known = os.environ.get("PYTHONPATH", "")
         variables["PYTHONPATH"] = os.pathsep.join(part for part in (str(root), known) if part)
