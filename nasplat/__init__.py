@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nasplat.errors import NasplatError as NasplatError
+    from nasplat.execute.trainable import Trainable as Trainable
     from nasplat.execute.tune import ParetoRungs as ParetoRungs
     from nasplat.execute.tune import StudySearcher as StudySearcher
-    from nasplat.execute.tune import Trainable as Trainable
+    from nasplat.export.export import export_model as export_model
+    from nasplat.export.verify import verify_export as verify_export
     from nasplat.graph.graph import Graph as Graph
     from nasplat.graph.graph import GraphBuilder as GraphBuilder
     from nasplat.search.study import Study as Study
@@ -36,9 +38,11 @@ _HOMES = {
     "Store": "nasplat.store.store",
     "Study": "nasplat.search.study",
     "StudySearcher": "nasplat.execute.tune",
-    "Trainable": "nasplat.execute.tune",
+    "Trainable": "nasplat.execute.trainable",
+    "export_model": "nasplat.export.export",
     "load_space": "nasplat.space.load",
     "load_task": "nasplat.tasks.load",
+    "verify_export": "nasplat.export.verify",
 }
 
 __all__ = [
@@ -52,8 +56,10 @@ __all__ = [
     "StudySearcher",
     "Trainable",
     "__version__",
+    "export_model",
     "load_space",
     "load_task",
+    "verify_export",
 ]
 
 

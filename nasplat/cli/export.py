@@ -124,9 +124,16 @@ def verify(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check an export again, here: every artefact against the weights; exit code 1 when one differs."""
-    from nasplat.export.verify import verify as check
+    from nasplat.export.verify import verify_export
 
-    record = check(folder)
-    output.line(render_one(record, form))
-    if not record["verified"]:
+    record = verify_export(folder)
+    rows = [
+        {"check": name, "ok": check["ok"], "message": check["message"]}
+        for name, check in record["checks"].items()
+    ]
+    verdict = "verified" if record["ok"] else "NOT verified"
+    output.line(
+        render_one(record, form, shown=f"{render(rows, Format.TABLE)}\n{folder}: {verdict}")
+    )
+    if not record["ok"]:
         raise typer.Exit(1)

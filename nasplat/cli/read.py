@@ -98,7 +98,8 @@ def trials(
         record = store.study(chosen_study(store, study))
         states = [TrialState(item) for item in state] if state else None
         rows = [report_rows.trial_row(trial) for trial in store.trials(record.name, states=states)]
-    known = report_rows.fields_of(rows)
+    objectives = [objective["metric"] for objective in record.objectives]
+    known = list(dict.fromkeys([*report_rows.fields_of(rows), *objectives]))
     if rows and sort not in known:
         raise UsageError(
             f"trials have no field {sort!r}; they have {', '.join(nearest_first(sort, known))}"

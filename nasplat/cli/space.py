@@ -90,7 +90,8 @@ def sample(
     """Draw random candidates of a space, with their costs."""
     loaded = _load(space, task)
     rng = random.Random(seed)
-    rows, shown = [], []
+    rows: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     for _ in range(count):
         candidate = loaded.build(loaded.sample(rng))
         row = {

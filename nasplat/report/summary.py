@@ -111,13 +111,15 @@ def result_text(
     if front:
         parts.append("\n".join(f" {line}" for line in _front_lines(status, front)))
     query = f"select digest, {', '.join(_columns(status))} from front where study = '{name}'"
-    commands = [
-        command("export", name, "--best", status["objectives"][0]["metric"], *at),
-        command("pareto", name, "--plot", "front.html", *at),
-        command("query", query, *at),
-    ]
-    if status["state"] != "complete":
-        commands.insert(0, command("resume", name, *at))
+    commands = [] if status["state"] == "complete" else [command("resume", name, *at)]
+    if front:
+        commands += [
+            command("export", name, "--best", status["objectives"][0]["metric"], *at),
+            command("pareto", name, "--plot", "front.html", *at),
+            command("query", query, *at),
+        ]
+    else:
+        commands.append(command("trials", name, *at))
     lines = [f"{'database':<9} {database}"]
     lines += [f"{'next' if not index else '':<9} {line}" for index, line in enumerate(commands)]
     return "\n".join([*parts, "\n".join(lines)])
