@@ -122,9 +122,10 @@ class OpConformance:
     golden: ClassVar[tuple[tuple[Case, int, int], ...]] = ()
     tolerance: ClassVar[float] = TOLERANCE
 
-    def test_every_case_is_given_and_refusals_are_shown(self) -> None:
+    def test_cases_refusals_and_golden_numbers_are_given(self) -> None:
         assert self.cases, "give at least one case"
         assert self.refused, "give at least one refusal: some type or field the op does not take"
+        assert self.golden, "give a golden line: a case, its parameters, its multiply-accumulates"
 
     def test_a_golden_line_holds(self) -> None:
         for case, params, macs in self.golden:

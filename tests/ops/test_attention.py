@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional
@@ -176,6 +178,15 @@ class TestWindowAttention(OpConformance):
             for y in range(size[0]):
                 for z in range(size[1]):
                     assert bool(seen[0, :, y, z].any()) == (home(y, z) == home(*place))
+
+    def test_it_runs_at_every_size_and_window(self) -> None:
+        for height, width, window in itertools.product((1, 2, 3, 5, 8), (1, 4, 7), (1, 2, 3, 6)):
+            for shifted in (False, True):
+                image = Image(3, height, width)
+                op = WindowAttention(window=window, shifted=shifted, heads=2)
+                output = op.module(image)(image.example(2))
+                assert output.shape == (2, 3, height, width)
+                assert output.isfinite().all()
 
     def test_offsets_of_a_small_window_sit_in_the_middle_of_a_large_ones(self) -> None:
         small, large = WindowAttention(window=2), WindowAttention(window=4)
