@@ -35,12 +35,13 @@ class OnnxArtefact:
     Attributes:
         model: The bytes of the file.
         layers: Every layer that is narrower than floating point.
-        unplaced: Fake-quantised layers that have no operator of their own and stay in floating point.
+        unplaced: Layers with narrow weights that have no operator of their own and stay in floating
+            point, with the width of their weights.
     """
 
     model: bytes
     layers: tuple[QuantisedLayer, ...]
-    unplaced: tuple[str, ...]
+    unplaced: Mapping[str, int]
 
 
 def to_onnx(
@@ -78,7 +79,7 @@ def build_onnx(
     """As :func:`to_onnx`, with what became of each quantised layer."""
     made = assemble(graph, module, batch)
     if not any(node.bits.quantised for node in graph.live):
-        return OnnxArtefact(made.model().SerializeToString(), (), ())
+        return OnnxArtefact(made.model().SerializeToString(), (), {})
 
     def observe(names: tuple[str, ...]) -> Ranges:
         assert calibration is not None  # asked only when there is data
@@ -88,7 +89,7 @@ def build_onnx(
     return OnnxArtefact(
         model=made.model().SerializeToString(),
         layers=tuple(layers),
-        unplaced=tuple(unplaced_layers(made, module)),
+        unplaced=unplaced_layers(made, module),
     )
 
 

@@ -94,14 +94,16 @@ def quantise(
     ]
 
 
-def unplaced_layers(made: Assembly, module: nn.Module) -> list[str]:
-    """Fake-quantised layers for which the model has no operator, by path."""
+def unplaced_layers(made: Assembly, module: nn.Module) -> dict[str, int]:
+    """Layers with narrow weights for which the model has no operator, by path, with that width."""
     placed = {layer.path for layer in made.layers}
-    return [
-        path
-        for path, inner in module.named_modules(remove_duplicate=True)
-        if isinstance(inner, QuantLinear | QuantConv2d) and path not in placed
-    ]
+    return {
+        path: inner.weight_bits
+        for path, inner in module.named_modules()
+        if isinstance(inner, QuantLinear | QuantConv2d)
+        and inner.weight_bits < 32
+        and path not in placed
+    }
 
 
 def levels_and_scales(
