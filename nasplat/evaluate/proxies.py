@@ -65,7 +65,7 @@ def synflow(module: nn.Module, task: Task, batch: Batch) -> float:
     parameters = list(positive.parameters())
     gradients = _gradients(total, parameters)
     flow = sum(
-        float((parameter * gradient).abs().sum())
+        float((parameter.detach() * gradient).abs().sum())
         for parameter, gradient in zip(parameters, gradients, strict=True)
     )
     return math.log(max(flow, 1e-300))
