@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from nasplat.graph.op import Bits
 
 
+def _straight_through(value: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Exactly ``value``, with the gradient of ``source``."""
+    return value.detach() + (source - source.detach())
+
+
 def quantised_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
     """Round a weight, ``(out, ...)``, to ``2 ** bits - 1`` levels about zero in every output channel.
 
@@ -40,7 +45,7 @@ def quantised_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
     extent = magnitude.mean(1) if bits == 2 else magnitude.amax(1) / top
     scale = extent.clamp(min=1e-8).view(-1, *[1] * (weight.dim() - 1))
     clipped = weight.clamp(-top * scale, top * scale)
-    return clipped + (torch.round(clipped / scale) * scale - clipped).detach()
+    return _straight_through(torch.round(clipped / scale) * scale, clipped)
 
 
 class ActivationQuantiser(nn.Module):
@@ -74,7 +79,7 @@ class ActivationQuantiser(nn.Module):
         zero = torch.round(-self.low / scale)
         clipped = torch.maximum(torch.minimum(x, self.high), self.low)
         level = (torch.round(clipped / scale) + zero).clamp(0.0, float(2**self.bits - 1))
-        return clipped + ((level - zero) * scale - clipped).detach()
+        return _straight_through((level - zero) * scale, clipped)
 
     def _follow(self, x: torch.Tensor) -> None:
         """Move the range towards this batch's; out of place, for a layer may run twice before backward."""
