@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nasplat.execute.cluster import count_cpus, count_gpus
 from nasplat.execute.folder import temporary_folder
 from nasplat.execute.profile import Profile
 
+_KNOCK_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 200_000_000
 """Jobs and reports are small; checkpoints go through folders, not through Ray's object store."""
 
@@ -84,17 +86,25 @@ def _connect(profile: Profile, folder: str) -> None:
         )
         return
     try:
+        _knock(profile.address)
         ray.init(
             address=profile.address,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             runtime_env=environment,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UsageError(
             f"no Ray cluster answers at {profile.address!r} (profile {profile.name!r}): {error}",
             hint="Start one: ray start --head, or use --workers laptop.",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Fail within seconds where nothing listens; Ray itself tries for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def worker_environment(profile: Profile) -> dict[str, str]:

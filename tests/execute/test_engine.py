@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -185,14 +186,28 @@ from nasplat.execute.profile import Profile
 )
 
 
-def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextlib.contextmanager
+def started(folder: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Run the script in a session of its own; whatever is left of it is killed at the end."""
+    with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(folder), str(seconds)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_worker(process: subprocess.Popen[str]) -> int:
+    """Wait for the first report and return the process that it came from."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("report"), line + process.stderr.read()
+    return int(line.split()[1])
 
 
 def alive(process: int) -> bool:
@@ -209,14 +224,13 @@ class TestProcess:
     def run_and_press(
         self, tmp_path: Path, seconds: float, presses: int
     ) -> tuple[dict[str, Any], list[int]]:
-        process = start(tmp_path, seconds)
-        assert process.stderr is not None
-        workers = [int(process.stderr.readline().split()[1])]
-        for _ in range(presses):
-            # To the whole group, as a terminal does.
-            os.killpg(process.pid, signal.SIGINT)
-            time.sleep(1.0)
-        out, err = process.communicate(timeout=90)
+        with started(tmp_path, seconds) as process:
+            workers = [first_worker(process)]
+            for _ in range(presses):
+                # To the whole group, as a terminal does.
+                os.killpg(process.pid, signal.SIGINT)
+                time.sleep(1.0)
+            out, err = process.communicate(timeout=120)
         workers += [int(line.split()[1]) for line in err.splitlines() if line.startswith("report")]
         noise = [line for line in err.splitlines() if not line.startswith("report")]
         assert noise == []
@@ -241,20 +255,19 @@ class TestProcess:
         assert not any(alive(worker) for worker in workers)
 
     def test_a_killed_driver_leaves_no_workers(self, tmp_path: Path) -> None:
-        process = start(tmp_path, 2.0)
-        assert process.stderr is not None
-        worker = int(process.stderr.readline().split()[1])
-        assert alive(worker)
-        process.kill()
-        process.communicate()
-        until = time.monotonic() + 30
+        with started(tmp_path, 2.0) as process:
+            worker = first_worker(process)
+            assert alive(worker)
+            process.kill()
+            process.communicate()
+        until = time.monotonic() + 60
         while alive(worker) and time.monotonic() < until:
             time.sleep(0.2)
         assert not alive(worker)
 
     def test_a_run_prints_nothing_and_leaves_no_folders(self, tmp_path: Path) -> None:
-        process = start(tmp_path, 0.0)
-        out, err = process.communicate(timeout=90)
+        with started(tmp_path, 0.0) as process:
+            out, err = process.communicate(timeout=120)
         assert json.loads(out)["finished"] == list(range(8))
         assert [line for line in err.splitlines() if not line.startswith("report")] == []
         assert list(Path("/tmp").glob(f"{PREFIX}{process.pid}-*")) == []
