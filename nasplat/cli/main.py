@@ -12,7 +12,6 @@ What a verb prints goes to stdout and nothing else does; messages and progress g
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -90,14 +89,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     output.be_quiet(quiet)
     try:
         code = app(args=words, prog_name="nasplat", standalone_mode=False)
-        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         output.note("interrupted; what was stored is kept")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough. Nothing more may reach stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except NasplatError as error:
         if debug:
             traceback.print_exc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 _quiet = False
@@ -19,8 +20,12 @@ def is_quiet() -> bool:
 
 
 def line(text: str) -> None:
-    """Print a result."""
-    print(text, file=sys.stdout)
+    """Print a result; a reader that has seen enough, such as ``head``, is no error."""
+    try:
+        print(text, file=sys.stdout, flush=True)
+    except BrokenPipeError:
+        # Whatever else is printed goes nowhere, the flush at exit included.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
