@@ -14,14 +14,17 @@ References:
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasplat.predict.live import Live, Value, family, live
+from nasplat.graph.op import Op
+from nasplat.predict.live import Live, live
 
 if TYPE_CHECKING:
     from nasplat.graph.cost import Cost
@@ -34,6 +37,8 @@ SUBSETS_UP_TO = 5
 """Families up to which paths are counted for every subset of them; beyond, for each one and for all."""
 FAMILIES = 40
 """Families that are told apart at most; the ones that vary most."""
+RARE = 0.95
+"""A count or a link is left out when more than this part of the sample agrees on it."""
 GROUPS = ("counts", "paths", "links", "sizes", "decisions", "extra")
 
 
@@ -67,51 +72,67 @@ class Features:
         names = sorted(set().union(*raw)) if raw else []
         table = np.array([[row.get(name, 0.0) for name in names] for row in raw])
         table = table.reshape(len(raw), len(names))
-        kept = [
-            index for index, column in enumerate(table.T) if column.std() > 1e-9 * abs(column).max()
-        ]
-        self.columns = tuple(names[index] for index in kept)
-        self._mean = table[:, kept].mean(0)
-        self._std = table[:, kept].std(0)
+        kept = np.array([_tells(name, column) for name, column in zip(names, table.T, strict=True)])
+        kept = np.flatnonzero(kept)
+        self._place = {names[index]: place for place, index in enumerate(kept)}
+        encoded = self._encoded(sample)
+        self._kept_codes = np.flatnonzero(encoded.std(0) > 0) if len(sample) else np.arange(0)
+        codes = tuple(f"decisions:{number:04d}" for number in self._kept_codes)
+        self.columns = (*self._place, *codes)
+        whole = np.hstack([table[:, kept], encoded[:, self._kept_codes]])
+        self._mean, self._std = whole.mean(0), whole.std(0)
         present = [group for group in GROUPS if any(_group(name) == group for name in self.columns)]
         self.groups = [present.index(_group(name)) for name in self.columns]
 
     def __call__(self, candidates: Sequence[Candidate]) -> Floats:
         """Rows of features, ``(n, d)``; a column has mean 0 and deviation 1 over the sample."""
-        raw = [self._raw(candidate, live(candidate.graph)) for candidate in candidates]
-        table = np.array([[row.get(name, 0.0) for name in self.columns] for row in raw])
-        table = table.reshape(len(raw), len(self.columns))
-        return np.asarray(np.clip((table - self._mean) / self._std, -8.0, 8.0))
+        table = np.zeros((len(candidates), len(self._place)))
+        for number, candidate in enumerate(candidates):
+            for name, value in self._raw(candidate, live(candidate.graph)).items():
+                place = self._place.get(name)
+                if place is not None:
+                    table[number, place] = value
+        whole = np.hstack([table, self._encoded(candidates)[:, self._kept_codes]])
+        return np.asarray(np.clip((whole - self._mean) / self._std, -8.0, 8.0))
 
     def _raw(self, candidate: Candidate, values: Live) -> dict[str, float]:
         row: dict[str, float] = {}
-        _add(row, "counts", _counts(values, self._families))
+        _add(row, "counts", _counts(values))
         _add(row, "paths", _path_lengths(values, self._families, self._paths))
         _add(row, "links", _links(values, self._families))
         _add(row, "sizes", _sizes(values, candidate.cost))
-        if self._encode is not None:
-            encoded = np.asarray(self._encode(candidate.genotype), dtype=float)
-            _add(row, "decisions", {f"{index:04d}": value for index, value in enumerate(encoded)})
         if self._extra is not None:
             _add(row, "extra", self._extra(candidate))
         return row
 
+    def _encoded(self, candidates: Sequence[Candidate]) -> Floats:
+        if self._encode is None:
+            return np.zeros((len(candidates), 0))
+        rows = [self._encode(candidate.genotype) for candidate in candidates]
+        return np.asarray(rows, dtype=float).reshape(len(candidates), -1)
+
 
 def _add(row: dict[str, float], group: str, values: Mapping[str, float]) -> None:
-    row.update((f"{group}:{name}", float(value)) for name, value in values.items())
+    for name, value in values.items():
+        row[f"{group}:{name}"] = value
 
 
 def _group(column: str) -> str:
     return column.partition(":")[0]
 
 
-def _family(value: Value) -> str:
-    return "" if value.op is None else family(value.op, value.inputs, value.output, value.bits)
+def _tells(name: str, column: Floats) -> bool:
+    """Whether a column varies within the sample; counts and links must do so more than rarely."""
+    if column.std() <= 1e-9 * np.abs(column).max():
+        return False
+    _, counts = np.unique(column, return_counts=True)
+    often = bool(counts.max() <= RARE * len(column))
+    return often or _group(name) not in ("counts", "links")
 
 
 def _varying(sample: Sequence[Live]) -> tuple[str, ...]:
     """Families whose count differs within the sample, the most variable first, at most FAMILIES."""
-    counts = [Counter(_family(value) for value in values.values) for values in sample]
+    counts = [Counter(value.family for value in values.values) for values in sample]
     names = sorted(set().union(*counts) - {""}) if counts else []
     spread = {name: float(np.std([count[name] for count in counts])) for name in names}
     names = [name for name in names if spread[name] > 0]
@@ -124,7 +145,7 @@ def _path_weights(families: Sequence[str], sample: Sequence[Live]) -> Floats:
     Only ops of one input count: merges are where paths meet, not steps on them.
     """
     merges = {
-        _family(value) for values in sample for value in values.values if len(value.sources) > 1
+        value.family for values in sample for value in values.values if len(value.sources) > 1
     }
     steps = [index for index, name in enumerate(families) if name not in merges]
     if len(steps) <= SUBSETS_UP_TO:
@@ -141,79 +162,102 @@ def _path_weights(families: Sequence[str], sample: Sequence[Live]) -> Floats:
     return weights
 
 
-def _counts(values: Live, families: Sequence[str]) -> dict[str, float]:
-    kinds = Counter(value.op.kind for value in values.values if value.op is not None)
-    each = Counter(_family(value) for value in values.values)
-    row = {f"kind {kind}": float(count) for kind, count in kinds.items()}
-    row.update((name, float(each[name])) for name in families)
-    row["ends"] = float(len(values.outputs))
+def _counts(values: Live) -> dict[str, float]:
+    """How often each family and each kind occurs, and how many outputs there are."""
+    families = Counter([value.family for value in values.values])
+    row: dict[str, float] = {"outputs": float(len(values.outputs))}
+    for name, count in families.items():
+        kind = f"kind {name.partition('[')[0]}"
+        row[name] = float(count)
+        row[kind] = row.get(kind, 0.0) + count
     return row
 
 
 def _path_lengths(values: Live, families: Sequence[str], weights: Floats) -> dict[str, float]:
     """Length of the shortest and longest path for each set of families; -1 where there is no path."""
-    index = {name: column for column, name in enumerate(families)}
+    steps = {name: weights[:, column] for column, name in enumerate(families)}
     nothing = np.zeros(len(weights))
     shortest: list[Floats] = []
     longest: list[Floats] = []
     paths: list[float] = []
     for value in values.values:
-        column = index.get(_family(value))
-        step = nothing if column is None else weights[:, column]
-        if value.sources:
+        low = high = nothing
+        ways = 1.0
+        if len(value.sources) == 1:
+            (only,) = value.sources
+            low, high, ways = shortest[only], longest[only], paths[only]
+        elif value.sources:
             low = np.minimum.reduce([shortest[number] for number in value.sources])
             high = np.maximum.reduce([longest[number] for number in value.sources])
-            shortest.append(low + step)
-            longest.append(high + step)
-            paths.append(sum(paths[number] for number in value.sources))
-        else:
-            shortest.append(step)
-            longest.append(step)
-            paths.append(1.0)
+            ways = sum([paths[number] for number in value.sources])
+        step = steps.get(value.family)
+        shortest.append(low if step is None else low + step)
+        longest.append(high if step is None else high + step)
+        paths.append(ways)
     ends = values.outputs
-    low = np.min([shortest[end] for end in ends], axis=0) if ends else nothing - 1
-    high = np.max([longest[end] for end in ends], axis=0) if ends else nothing - 1
-    row = {f"shortest {number:02d}": length for number, length in enumerate(low)}
-    row.update((f"longest {number:02d}", length) for number, length in enumerate(high))
+    low = np.minimum.reduce([shortest[end] for end in ends]) if ends else nothing - 1
+    high = np.maximum.reduce([longest[end] for end in ends]) if ends else nothing - 1
+    row = {f"shortest {number:02d}": length for number, length in enumerate(low.tolist())}
+    row.update((f"longest {number:02d}", length) for number, length in enumerate(high.tolist()))
     row["number"] = float(np.log2(1.0 + sum(paths[end] for end in ends)))
     return row
 
 
 def _links(values: Live, families: Sequence[str]) -> dict[str, float]:
     """How often one family feeds another, through merges and other ops that do not vary."""
-    known = set(families)
+    known = {name: frozenset({name}) for name in families}
     reached: list[frozenset[str]] = []
-    pairs: Counter[str] = Counter()
-    fan_out: Counter[int] = Counter()
+    row: dict[str, float] = {}
+    reads = widest = 0
+    uses = [0] * len(values.values)
+
+    def count(before: frozenset[str], name: str) -> None:
+        for below in before:
+            link = f"{below} > {name}"
+            row[link] = row.get(link, 0.0) + 1.0
+
     for value in values.values:
-        before = frozenset().union(*(reached[number] for number in value.sources))
-        fan_out.update(value.sources)
-        name = _family(value)
-        if not value.sources:
-            reached.append(frozenset({"input"}))
-        elif name in known and len(value.sources) == 1:
-            pairs.update(f"{below} > {name}" for below in before)
-            reached.append(frozenset({name}))
+        sources = value.sources
+        reads += len(sources)
+        widest = max(widest, len(sources))
+        for number in sources:
+            uses[number] += 1
+        if len(sources) == 1:
+            own = known.get(value.family)
+            before = reached[sources[0]]
+            if own is not None:
+                count(before, value.family)
+            reached.append(before if own is None else own)
+        elif sources:
+            reached.append(frozenset().union(*(reached[number] for number in sources)))
         else:
-            reached.append(before)
+            reached.append(frozenset({"input"}))
     for end in values.outputs:
-        pairs.update(f"{below} > output" for below in reached[end])
-    row = {name: float(count) for name, count in pairs.items()}
-    row["reads"] = float(sum(len(value.sources) for value in values.values))
-    row["widest read"] = float(max((len(value.sources) for value in values.values), default=0))
-    row["widest use"] = float(max(fan_out.values(), default=0))
+        count(reached[end], "output")
+    row["reads"] = float(reads)
+    row["widest read"] = float(widest)
+    row["widest use"] = float(max(uses, default=0))
     return row
 
 
 def _sizes(values: Live, cost: Cost) -> dict[str, float]:
     """Log costs, and the mean of every numeric setting by kind of op."""
-    row = {f"log {name}": float(np.log1p(value)) for name, value in cost.as_dict().items()}
-    settings: dict[str, list[float]] = {}
+    row = {f"log {name}": math.log1p(value) for name, value in cost.as_dict().items()}
+    total: dict[str, float] = {}
+    met: Counter[str] = Counter()
     for value in values.values:
-        if value.op is None:
-            continue
-        for name, number in value.op.settings().items():
-            if isinstance(number, int | float) and not isinstance(number, bool):
-                settings.setdefault(f"{value.op.kind}.{name}", []).append(float(number))
-    row.update((f"mean {name}", float(np.mean(met))) for name, met in settings.items())
+        for name, number in _numbers(value.op) if value.op is not None else ():
+            total[name] = total.get(name, 0.0) + number
+            met[name] += 1
+    row.update((name, sum_ / met[name]) for name, sum_ in total.items())
     return row
+
+
+@lru_cache(maxsize=1 << 16)
+def _numbers(op: Op) -> tuple[tuple[str, float], ...]:
+    """The numeric settings of an op."""
+    return tuple(
+        (f"mean {op.kind}.{name}", float(number))
+        for name, number in op.settings().items()
+        if isinstance(number, int | float) and not isinstance(number, bool)
+    )

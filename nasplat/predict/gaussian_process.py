@@ -165,7 +165,7 @@ class Posterior:
 
     @property
     def std(self) -> Floats:
-        return self._model._spread * np.sqrt(self._variance)
+        return np.asarray(self._model._spread * np.sqrt(self._variance))
 
     def believe(self, row: int) -> None:
         """Condition on the mean at ``row``: the mean stays, the uncertainty around it shrinks."""

@@ -20,16 +20,12 @@ class Value:
 
     Attributes:
         op: What computes it; ``None`` for an input of the graph.
-        inputs: Types that enter.
-        output: Type of the (first) output.
-        bits: Widths of its weights and activations.
+        family: See :func:`family`; empty for an input of the graph.
         sources: Numbers of the values that it reads.
     """
 
     op: Op | None
-    inputs: Types
-    output: TensorType
-    bits: Bits
+    family: str
     sources: tuple[int, ...]
 
 
@@ -48,13 +44,13 @@ def live(graph: Graph) -> Live:
     """Reduce a graph to what it computes."""
     values: list[Value] = []
     at: dict[str, int | None] = {}
-    for name, tensor_type in graph.inputs.items():
+    for name in graph.inputs:
         at[name] = len(values)
-        values.append(Value(None, (), tensor_type, Bits(), ()))
+        values.append(Value(None, "", ()))
     for node in graph.live:
         op = node.op
         types = graph.input_types(node)
-        met = [at[source(ref)] for ref in node.inputs]
+        met = [at[ref] if ref in at else at[source(ref)] for ref in node.inputs]
         given = [index for index in met if index is not None]
         if op.is_zero(*types) or (op.keeps_zero and node.inputs and not given):
             at[node.name] = None
@@ -65,7 +61,8 @@ def live(graph: Graph) -> Live:
             at[node.name] = given[0]
             continue
         at[node.name] = len(values)
-        values.append(Value(op, types, graph.types[node.name], node.bits, tuple(given)))
+        name = family(op, types, graph.types[node.name], node.bits)
+        values.append(Value(op, name, tuple(given)))
     ends = [at[source(ref)] for ref in graph.outputs.values()]
     return _reachable(values, [index for index in ends if index is not None])
 
@@ -75,15 +72,11 @@ def _reachable(values: list[Value], ends: list[int]) -> Live:
     for index in range(len(values) - 1, -1, -1):
         if index in wanted:
             wanted.update(values[index].sources)
+    if len(wanted) == len(values):
+        return Live(tuple(values), tuple(ends))
     new = {old: index for index, old in enumerate(sorted(wanted))}
     kept = [
-        Value(
-            values[old].op,
-            values[old].inputs,
-            values[old].output,
-            values[old].bits,
-            tuple(new[index] for index in values[old].sources),
-        )
+        Value(values[old].op, values[old].family, tuple(new[at] for at in values[old].sources))
         for old in new
     ]
     return Live(tuple(kept), tuple(new[index] for index in ends))

@@ -18,22 +18,27 @@ References:
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nasplat.errors import UsageError
 from nasplat.predict.features import Extra, Features
 from nasplat.predict.threads import one_thread
-from nasplat.search.strategies.base import Strategy, Turn
-from nasplat.search.strategies.pool import Known, Pool, spread_choice, vary
+from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
+from nasplat.search.strategies.pool import Known, Pool, crossed, spread_choice
 from nasplat.search.strategies.selection import best_first, front_size
 from nasplat.search.strategies.surrogate import Guess, Surrogate
 
+if TYPE_CHECKING:
+    from nasplat.space.genotype import Genotype
+
 SAMPLE = 64
 """Random candidates that settle the features of a space."""
+REFINED = 8
+"""Candidates of the pool around which a refinement looks further."""
 FULL_SAY, NO_SAY = 0.35, 0.05
 """Left-out Kendall's tau from which the models decide alone, and at which they decide nothing."""
 
@@ -45,7 +50,7 @@ class Guided(Strategy):
         space: As for every strategy; so are the other arguments not listed here.
         first: Candidates before anything is modelled, at least 2.
         drawn: Random candidates in the pool.
-        varied: Variations of the best results in the pool.
+        varied: Variations of the best results in the pool, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
         extra: Further numbers of a candidate by name, such as zero-cost scores.
     """
@@ -57,9 +62,9 @@ class Guided(Strategy):
         space: Any,
         *,
         first: int = 10,
-        drawn: int = 128,
-        varied: int = 128,
-        refined: int = 48,
+        drawn: int = 64,
+        varied: int = 160,
+        refined: int = 64,
         extra: Extra | None = None,
         **options: Any,
     ) -> None:
@@ -115,7 +120,7 @@ class Guided(Strategy):
         genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
         seen = [self.space.build(genotype) for genotype in dict.fromkeys(genotypes)]
         features = Features(seen, encode=self.space.encode, extra=self.extra)
-        return Pool(self.space, features, self.cheap, self.exact)
+        return Pool(self.space, features, self.cheap, self.exact, self.seed)
 
     def _surrogate(self) -> Surrogate | None:
         reports = sum(len(trial) for trial in self.trials)
@@ -136,7 +141,7 @@ class Guided(Strategy):
             chosen = spread_choice(
                 np.array([one.row for one in known]),
                 self._pool.rows(others),
-                lambda row: known[row].violation <= 0 and not turn.taken(known[row].key),
+                lambda row: known[row].violation <= 0 and known[row].genotype not in turn.tried,
             )
             if chosen is not None and turn.offer(known[chosen].genotype, step="first, spread"):
                 return True
@@ -148,42 +153,51 @@ class Guided(Strategy):
 
     def _decide(self, turn: Turn, surrogate: Surrogate) -> None:
         results = best_first(self.results)
-        parents = [seen.candidate for seen in results[: max(10, front_size(results))]]
+        parents = results[: max(10, front_size(results))]
+        if not parents:
+            return
         modelled = sum(turn.rng.random() < _say(surrogate) for _ in range(turn.room))
-        if modelled and parents:
+        if modelled:
             known = self._candidates(turn, surrogate, parents)
             guess = self._expecting(turn, surrogate, known)
             self._choose(turn, surrogate, known, guess, modelled)
-        while not turn.full and parents:
-            before = len(turn.proposals)
-            for genotype in vary(self.space, [one.genotype for one in parents], 20, turn.rng):
-                plain = turn.rng.random() < 0.3
-                offered = self.space.sample(turn.rng) if plain else genotype
-                if turn.offer(offered, step="random" if plain else "variation of the best"):
-                    break
-            if len(turn.proposals) == before:
+        for _ in range(TRIES * turn.room):
+            if turn.full:
                 return
+            if turn.rng.random() < 0.3:
+                turn.offer(self.space.sample(turn.rng), step="random")
+            else:
+                parent = turn.rng.choice(parents).candidate
+                child = self.space.mutate(parent.genotype, turn.rng)
+                turn.offer(child, step="variation of the best", parents=[parent.digest])
 
-    def _candidates(self, turn: Turn, surrogate: Surrogate, parents: Sequence[Any]) -> list[Known]:
+    def _candidates(
+        self, turn: Turn, surrogate: Surrogate, parents: Sequence[Observation]
+    ) -> list[Known]:
         """The pool of this turn: random, varied, and twice refined around the most promising."""
-        genotypes = [parent.genotype for parent in parents]
-        known = self._allowed(turn, self._sample[: self.drawn])
-        known += self._allowed(
-            turn, self._pool.know(vary(self.space, genotypes, self.varied, turn.rng))
-        )
+        genotypes = [parent.candidate.genotype for parent in parents]
+        told = {trial[-1].candidate.genotype for trial in self.trials}
+        told |= {candidate.genotype for candidate in turn.pending}
+        children = crossed(self.space, genotypes, self.varied // 8, turn.rng)
+        share = -(-self.varied // len(parents))
+        for parent in parents:  # what has been among the best for longer is varied further
+            age = (len(self._told) - parent.number) // 4
+            children += self._pool.around(parent.candidate.genotype, share + min(age, 2 * share))
+        known = {one.genotype: one for one in self._sample[: self.drawn]}
+        known |= {one.genotype: one for one in self._pool.know(children)}
         for _ in range(2 if self.refined else 0):
-            if not known:
+            listed = self._allowed(known.values(), told)
+            if not listed:
                 break
-            gain = surrogate.guess(known).gain()
-            best = np.argsort(-gain, kind="stable")[:8]
-            promising = [known[row].genotype for row in best]
-            known += self._allowed(
-                turn, self._pool.know(vary(self.space, promising, self.refined, turn.rng))
-            )
-        return list({one.key: one for one in known}.values())
+            gain = surrogate.guess(listed).gain()
+            best = np.argsort(-gain, kind="stable")[:REFINED]
+            for row in best:
+                mutants = self._pool.around(listed[row].genotype, -(-self.refined // REFINED))
+                known |= {one.genotype: one for one in self._pool.know(mutants)}
+        return self._allowed(known.values(), told)
 
-    def _allowed(self, turn: Turn, known: Sequence[Known]) -> list[Known]:
-        return [one for one in known if one.violation <= 0 and not turn.taken(one.key)]
+    def _allowed(self, known: Iterable[Known], told: Collection[Genotype]) -> list[Known]:
+        return [one for one in known if one.violation <= 0 and one.genotype not in told]
 
     def _expecting(self, turn: Turn, surrogate: Surrogate, known: list[Known]) -> Guess:
         """Predictions that believe in those of the candidates under evaluation, put behind the pool."""
@@ -198,17 +212,20 @@ class Guided(Strategy):
         self, turn: Turn, surrogate: Surrogate, known: list[Known], guess: Guess, count: int
     ) -> None:
         left = np.ones(len(known), dtype=bool)
-        for _ in range(min(count, len(known))):
-            gain = np.where(left, guess.gain()[: len(known)], -np.inf)
-            row = int(np.argmax(gain))
+        gain = guess.gain()
+        while count and left.any():
+            row = int(np.argmax(np.where(left, gain[: len(known)], -np.inf)))
             left[row] = False
-            turn.offer(
+            accepted = turn.offer(
                 known[row].genotype,
                 step="acquisition",
                 predicted=surrogate.values(guess.mean[row]),
                 acquisition=float(gain[row]),
             )
-            guess.believe(row)
+            if accepted:  # another genotype of a digest that is taken is passed over
+                count -= 1
+                guess.believe(row)
+                gain = guess.gain()
 
 
 def _say(surrogate: Surrogate) -> float:

@@ -5,6 +5,7 @@ Each candidate is built once; what is kept of it are its features and its exact 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
-from nasplat.search.strategies.base import Key, Measure, key_of
+from nasplat.search.strategies.base import Measure
 
 if TYPE_CHECKING:
     from nasplat.space.candidate import Candidate
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+FURTHER = 0.3
+"""Probability that a mutant mutates on."""
 REMEMBERED = 20_000
 """Genotypes whose features are kept; beyond, the oldest are forgotten and built again when met again."""
 
@@ -33,14 +36,12 @@ class Known:
 
     Attributes:
         genotype: Its decisions.
-        key: What tells it apart from others.
         row: Its features.
         exact: Value of each objective that follows from the candidate alone, by number.
         violation: By how much it breaks cheap constraints; 0 is allowed.
     """
 
     genotype: Genotype
-    key: Key
     row: Floats
     exact: Mapping[int, float]
     violation: float
@@ -54,6 +55,7 @@ class Pool:
         features: Describes candidates.
         cheap: Violation of the cheap constraints, if there are any.
         exact: Objectives that follow from the candidate alone.
+        seed: Seed of the variations around candidates.
     """
 
     def __init__(
@@ -62,12 +64,15 @@ class Pool:
         features: Features,
         cheap: Measure | None,
         exact: Mapping[int, Measure],
+        seed: int = 0,
     ) -> None:
         self.space = space
         self.features = features
         self._cheap = cheap
         self._exact = exact
+        self._seed = seed
         self._known: dict[Genotype, Known] = {}
+        self._around: dict[Genotype, tuple[random.Random, list[Genotype]]] = {}
 
     def know(self, genotypes: Iterable[Genotype]) -> list[Known]:
         """Build what is not known yet; the answer has the order of the question, repeats once."""
@@ -87,7 +92,6 @@ class Pool:
         for candidate, row in zip(new, self.features(new), strict=True):
             self._known[candidate.genotype] = Known(
                 candidate.genotype,
-                key_of(candidate),
                 row,
                 {number: float(measure(candidate)) for number, measure in self._exact.items()},
                 float(self._cheap(candidate)) if self._cheap else 0.0,
@@ -99,32 +103,35 @@ class Pool:
         found = [self._known[candidate.genotype].row for candidate in candidates]
         return np.array(found).reshape(len(candidates), len(self.features.columns))
 
+    def around(self, genotype: Genotype, count: int) -> list[Genotype]:
+        """The first ``count`` mutants of a genotype: mostly one step away, sometimes several.
 
-def vary(
+        The same for the whole search, so that a candidate that stays promising is not varied, built and
+        described all over again at every turn.
+        """
+        if len(self._around) > REMEMBERED // 10:
+            self._around.clear()  # what is asked for again comes out the same
+        if genotype not in self._around:
+            text = json.dumps([self._seed, sorted(genotype.items())])
+            self._around[genotype] = (random.Random(text), [])
+        rng, mutants = self._around[genotype]
+        while len(mutants) < count:
+            mutant = self.space.mutate(genotype, rng)
+            while rng.random() < FURTHER:
+                mutant = self.space.mutate(mutant, rng)
+            mutants.append(mutant)
+        return mutants[:count]
+
+
+def crossed(
     space: Space, parents: Sequence[Genotype], count: int, rng: random.Random
 ) -> list[Genotype]:
-    """Variations of parents: mostly one mutation, sometimes several, sometimes a crossover.
-
-    Args:
-        space: The space of the parents.
-        parents: At least one, the best first; earlier ones are taken more often.
-        count: Number of variations; repeats are possible.
-        rng: Randomness.
-    """
-    made = []
-    for _ in range(count):
-        mother = parents[min(rng.randrange(len(parents)), rng.randrange(len(parents)))]
-        draw = rng.random()
-        if draw < 0.25 and len(parents) > 1:
-            child = space.crossover(mother, rng.choice(parents), rng)
-            if rng.random() < 0.5:
-                child = space.mutate(child, rng)
-        else:
-            child = space.mutate(mother, rng)
-            while rng.random() < 0.3:
-                child = space.mutate(child, rng)
-        made.append(child)
-    return made
+    """Children of two parents each, every second one mutated; none when there is one parent only."""
+    children = []
+    for _ in range(count if len(parents) > 1 else 0):
+        child = space.crossover(*rng.sample(parents, 2), rng)
+        children.append(space.mutate(child, rng) if rng.random() < 0.5 else child)
+    return children
 
 
 def spread_choice(rows: Floats, taken: Floats, allowed: Callable[[int], bool]) -> int | None:
