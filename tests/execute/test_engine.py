@@ -101,6 +101,7 @@ class TestWorkers:
         assert driver.finished == [0]
         assert "".join(capfd.readouterr()) == ""
 
+    @pytest.mark.slow
     def test_a_trial_that_loses_every_worker_fails_after_two_retries(self, tmp_path: Path) -> None:
         class Forgetful(MemoryDriver):
             """Removes the mark by which the script dies only once."""
@@ -129,6 +130,7 @@ class TestWorkers:
         assert failure is Failure.INVALID
         assert "no_such_module" in message
 
+    @pytest.mark.slow
     def test_two_trials_share_a_processor_when_each_asks_for_half(self, tmp_path: Path) -> None:
         driver = MemoryDriver([make_job(trial, seconds=0.3) for trial in range(2)])
         RayExecutor(Profile(name="half", cpus=0.5), SPEC, scratch=tmp_path).run(driver)
@@ -139,11 +141,10 @@ class TestPreflight:
     def test_a_budget_that_can_never_be_spent_is_refused_before_ray_starts(self) -> None:
         driver = MemoryDriver([make_job(0)])
         executor = RayExecutor(Profile(name="test"), SPEC, budget=[("gpu-h", 100.0)])
-        began = time.monotonic()
         with pytest.raises(BudgetError, match="a budget of 100 gpu-h can never be spent"):
             executor.run(driver)
-        assert time.monotonic() - began < 3
         assert driver.calls == []
+        assert executor.startup_seconds == 0.0
 
     def test_a_trial_that_never_fits_is_refused(self) -> None:
         with pytest.raises(UsageError, match="can never be scheduled"):
@@ -151,18 +152,18 @@ class TestPreflight:
 
     def test_an_address_where_no_cluster_answers_is_named(self) -> None:
         profile = Profile(name="far", address="127.0.0.1:1")
+        began = time.monotonic()
         with pytest.raises(UsageError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'"):
             RayExecutor(profile, SPEC).run(MemoryDriver([]))
+        assert time.monotonic() - began < 60
 
 
 SCRIPT = textwrap.dedent(
     """
     import json, sys
     from pathlib import Path
-from typing import Any
     from nasplat.execute.engine import RayExecutor
-    from nasplat.execute.folder import PREFIX
-from nasplat.execute.profile import Profile
+    from nasplat.execute.profile import Profile
     from nasplat.testing.driver import MemoryDriver, make_job
     from nasplat.testing.scripted import SPEC
 
@@ -246,6 +247,7 @@ class TestProcess:
         assert state["last"] == "flush"
         assert not any(alive(worker) for worker in workers)
 
+    @pytest.mark.slow
     def test_ctrl_c_twice_kills_and_releases_what_ran(self, tmp_path: Path) -> None:
         state, workers = self.run_and_press(tmp_path, 4.0, presses=2)
         assert state["killed"]
@@ -254,6 +256,7 @@ class TestProcess:
         assert state["last"] == "flush"
         assert not any(alive(worker) for worker in workers)
 
+    @pytest.mark.slow
     def test_a_killed_driver_leaves_no_workers(self, tmp_path: Path) -> None:
         with started(tmp_path, 2.0) as process:
             worker = first_worker(process)
@@ -265,6 +268,7 @@ class TestProcess:
             time.sleep(0.2)
         assert not alive(worker)
 
+    @pytest.mark.slow
     def test_a_run_prints_nothing_and_leaves_no_folders(self, tmp_path: Path) -> None:
         with started(tmp_path, 0.0) as process:
             out, err = process.communicate(timeout=120)
