@@ -77,7 +77,7 @@ class Scale:
 
     @property
     def strides(self) -> tuple[int, int]:
-        """Strides of the stem: 8 to 16 positions a side are left by the smaller, half of it by the larger."""
+        """Strides of the stem: the smaller leaves about 8 to 16 positions a side, up to 56 of 224."""
         stride = 1 << min(2, max(0, int(math.log2(self.side / 8)) - 1))
         return stride, 2 * stride
 
@@ -88,11 +88,11 @@ class Scale:
 
     def grid(self, stage: int) -> int:
         """Most positions along the shorter side in a stage."""
-        return math.ceil(self.side / self.strides[0] / 2**stage)
+        return math.ceil(self.side / (self.strides[0] << stage))
 
     def widths(self, stage: int) -> tuple[int, ...]:
-        """Channels of a stage: a multiple of 24 that grows as the root of the side, doubled by each stage."""
-        width = 24 * min(3, max(1, round(math.sqrt(self.side / 8)))) * 2**stage
+        """Channels of a stage: multiples of 24 that grow as the root of the side, doubled by a stage."""
+        width = 24 * min(3, max(1, round(math.sqrt(self.side / 8)))) << stage
         return width // 2, width * 2 // 3, width, width * 4 // 3
 
     @property

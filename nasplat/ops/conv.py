@@ -69,8 +69,9 @@ class Conv(KernelOp):
         stride: Step between outputs, at least 1.
         dilation: Step between the taps of the kernel, at least 1.
         groups: Groups of channels that do not mix; divides the channels on both sides.
-        norm: ``none``, ``layer``, ``rms`` or ``batch``; with one the convolution has no bias.
+        norm: ``none``, ``layer``, ``rms`` or ``batch``.
         activation: ``none``, ``relu``, ``gelu``, ``silu`` or ``hardswish``.
+        bias: Whether the convolution has a bias; ``None``: if there is no norm.
     """
 
     channels: int | None = None
@@ -80,6 +81,11 @@ class Conv(KernelOp):
     groups: int = 1
     norm: str = "none"
     activation: str = "none"
+    bias: bool | None = None
+
+    @property
+    def _bias(self) -> bool:
+        return self.norm == "none" if self.bias is None else self.bias
 
     def infer(self, *inputs: TensorType) -> Image:
         output = _output(self, inputs, self.channels)
@@ -98,7 +104,7 @@ class Conv(KernelOp):
             "stride": self.stride,
             "dilation": self.dilation,
             "groups": self.groups,
-            "bias": self.norm == "none",
+            "bias": self._bias,
             "norm": self.norm,
             "activation": self.activation,
         }
@@ -112,7 +118,7 @@ class Conv(KernelOp):
             self.kernel,
             positions_of(output),
             self.groups,
-            self.norm == "none",
+            self._bias,
         ) + counts.norm(self.norm, output.channels)
 
 

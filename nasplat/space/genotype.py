@@ -50,10 +50,6 @@ class Genotype(Mapping[str, Scalar]):
     def __repr__(self) -> str:
         return f"Genotype({self._values!r})"
 
-    def with_values(self, **changes: Scalar) -> Genotype:
-        """The same with some values set; dots in paths are written as in ``**{"a.b": 1}``."""
-        return Genotype({**self._values, **changes})
-
     def to_json(self) -> dict[str, Scalar]:
         """As plain data."""
         return dict(self._values)

@@ -63,7 +63,7 @@ class Tree(Combinator):
 
     def copied(self) -> tuple[object, ...]:
         """The blocks, unless tasks share their decisions."""
-        return self.blocks if self.share == "nothing" else ()
+        return (self.blocks,) if self.share == "nothing" else ()
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
         """The trunk stands below ``trunk``, a task's own parts below its name."""

@@ -104,7 +104,7 @@ def bodies(draw: st.DrawFn, depth: int = 2) -> Expression:
         elif kind == 4:
             new = Optional(part(level - 1))
         elif kind == 5:
-            share = draw(st.sampled_from(("nothing", "decisions", "weights")))
+            share: Any = draw(st.sampled_from(("nothing", "decisions", "weights")))
             common = draw(st.sampled_from(((), (pool[0],))))
             new = Repeat(part(level - 1), times(), share=share, common=common)
         elif kind == 6:

@@ -15,6 +15,7 @@ EVEN = Image(8, 8, 8)
 class TestConv(OpConformance):
     cases = (
         Case(Conv(), SMALL),
+        Case(Conv(channels=4, bias=False), SMALL),
         Case(Conv(channels=9, kernel=1, activation="silu"), SMALL),
         Case(
             Conv(channels=4, kernel=5, stride=2, groups=2, norm="batch", activation="relu"), SMALL

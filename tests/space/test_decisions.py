@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -76,12 +76,12 @@ def test_true_is_not_one_and_two_is_two_point_nought() -> None:
         (lambda: Choice(), "at least one"),
         (lambda: Choice(1, 1.0), "distinct"),
         (lambda: Choice(1, True), "distinct"),
-        (lambda: Choice(1, (2, 3)), "JSON scalars"),
+        (lambda: Choice(1, cast(Any, (2, 3))), "JSON scalars"),
         (lambda: Choice(1, math.inf), "JSON scalars"),
         (lambda: Choice(1, 2, default=3), "default 3"),
         (lambda: Int(3, 1), "low=3"),
         (lambda: Int(0, 3, 2), "step=2"),
-        (lambda: Int(0, 3.5), "integers"),
+        (lambda: Int(0, cast(Any, 3.5)), "integers"),
         (lambda: Int(0, 4, 2, default=1), "default 1"),
         (lambda: Float(1.0, 1.0), "low < high"),
         (lambda: Float(0.0, 1.0, log=True), "low > 0"),
