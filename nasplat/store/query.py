@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from nasplat import content
 from nasplat.errors import UsageError, nearest_first, unknown
+from nasplat.store.engine import make_engine
 from nasplat.store.reading import Reading
 from nasplat.store.records import NamedQuery, QueryParameter, ViewColumn
-from nasplat.store.session import make_engine
 from nasplat.store.translate import reason, translate
 from nasplat.store.views import TABLES, describe, stored_metrics
 
@@ -64,6 +65,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value.as_tuple().exponent == 0 else float(value)
     return value
+
+
+@contextmanager
+def _only_reading(connection: Connection) -> Iterator[Any]:
+    raw: Any = connection.connection.driver_connection
+    raw.set_authorizer(_authorise)
+    try:
+        yield raw
+    finally:
+        raw.set_authorizer(None)
 
 
 def read_named_query(file: Path) -> NamedQuery:
@@ -220,28 +231,21 @@ class Query(Reading):
 
     @contextmanager
     def _reading_connection(self) -> Iterator[Any]:
+        """A connection of the driver that cannot write."""
         try:
             if self.postgresql:
                 with self.engine.connect() as connection:
-                    yield connection.connection.driver_connection
-                    connection.connection.driver_connection.rollback()  # type: ignore[union-attr]  # the driver began it, not SQLAlchemy
-            elif self.location.kind == "memory":
-                with self._lock, self.engine.connect() as connection:
                     raw: Any = connection.connection.driver_connection
-                    raw.set_authorizer(_authorise)
-                    try:
-                        yield raw
-                    finally:
-                        raw.set_authorizer(None)
+                    yield raw
+                    raw.rollback()  # the driver began a transaction, not SQLAlchemy
+            elif self.location.kind == "memory":
+                # there is one connection alone, which an open batch goes on using
+                with self._lock, self._read() as connection, _only_reading(connection) as raw:
+                    yield raw
             else:
                 engine = make_engine(self.location, read_only=True)
-                with engine.connect() as connection:
-                    raw = connection.connection.driver_connection
-                    raw.set_authorizer(_authorise)
-                    try:
-                        yield raw
-                    finally:
-                        raw.set_authorizer(None)
+                with engine.connect() as connection, _only_reading(connection) as raw:
+                    yield raw
                 engine.dispose()
         except SQLAlchemyError as error:
             raise translate(error, self.location) from error

@@ -1,16 +1,10 @@
-"""The connection of a store: one manager that commits, rolls back and translates errors.
+"""The transactions of a store: one manager that commits, rolls back and translates errors.
 
-SQLite: write-ahead log, foreign keys, 30 s of patience, one writer at a time (``BEGIN IMMEDIATE``,
-so that a transaction never dies half way for a lock). A process that is killed loses nothing
-committed; ``synchronous=NORMAL`` means that a crash of the whole machine may lose the last moments,
-never the file.
 Knows no table. A handle can be pickled and used after a fork: it opens its own connections.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import threading
@@ -19,100 +13,27 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
-from urllib.parse import quote
 
-from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from nasplat.errors import StoreError
+from nasplat.store.engine import WRITE, make_engine
 from nasplat.store.translate import translate
 from nasplat.store.url import Location
 
-BUSY_SECONDS = 30.0
-_WRITE = {"nasplat_write": True}
-_YIELD_SECONDS = 0.005  # between grouped transactions, so that waiting writers get their turn
+_YIELD_SECONDS = 0.005  # between groups of changes, so that waiting writers get their turn
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+class _Open(threading.local):
+    """The write transaction that a thread has open, and its group of changes."""
 
-
-def encode(value: Any) -> str:
-    """The only place that writes JSON: compact, key order kept, NaN and infinities as null."""
-    try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
-
-
-def make_engine(location: Location, *, read_only: bool = False) -> Engine:
-    """Make the engine of a location; connects to nothing yet.
-
-    Raises:
-        StoreError: The driver is not installed.
-    """
-    options: dict[str, Any] = {"json_serializer": encode}
-    if location.kind == "postgresql":
-        try:
-            return create_engine(
-                location.url,
-                pool_pre_ping=True,
-                connect_args={"connect_timeout": 10, "application_name": "nasplat"},
-                **options,
-            )
-        except ImportError as error:
-            raise StoreError(
-                f"{location.shown} needs the driver psycopg, which is not installed",
-                hint="pip install 'nasplat[postgres]'",
-            ) from error
-    if location.kind == "memory":
-        options |= {"poolclass": StaticPool}
-        url = "sqlite://"
-    else:
-        url = location.url
-        if read_only:
-            mode = _read_only_mode(location)
-            url = f"sqlite:///file:{quote(str(location.file))}?{mode}&uri=true"
-    engine = create_engine(
-        url, connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS}, **options
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys=ON")
-        if read_only:
-            cursor.execute("PRAGMA query_only=ON")
-        elif location.kind == "sqlite":
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("nasplat_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _read_only_mode(location: Location) -> str:
-    """``mode=ro``, or ``immutable=1`` where the shared memory of the log cannot be made."""
-    assert location.file is not None
-    log = location.file.with_name(location.file.name + "-wal")
-    folder_writable = os.access(
-        location.file.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
-    )
-    return "mode=ro" if folder_writable or log.exists() else "mode=ro&immutable=1"
+    connection: Connection | None = None
+    lost: bool = False
+    """The database itself ended the transaction, as on a full disk."""
+    depth: int = 0
+    group_seconds: float | None = None
+    since: float = 0.0
 
 
 def _dispose(engine: Engine, pid: int) -> None:
@@ -134,7 +55,7 @@ class Database:
     def _start(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._local = threading.local()
+        self._local = _Open()
         self._made = make_engine(self.location, read_only=self.read_only)
         # closed with the handle, so that no driver complains of connections left open
         weakref.finalize(self, _dispose, self._made, self._pid)
@@ -199,9 +120,8 @@ class Database:
     @contextmanager
     def _read(self) -> Iterator[Connection]:
         """A transaction that reads one consistent state, inside the open batch if there is one."""
-        open_one: Connection | None = getattr(self._local, "connection", None)
-        if open_one is not None:
-            yield open_one
+        if self._local.connection is not None:
+            yield self._local.connection
             return
         try:
             if self.location.kind == "memory":
@@ -217,45 +137,100 @@ class Database:
     def _write(self) -> Iterator[Connection]:
         """A transaction, committed as a whole or not at all; part of the open batch, if any."""
         self._refuse_when_read_only()
-        engine = self.engine
         local = self._local
-        if getattr(local, "connection", None) is not None:
+        grouped = local.group_seconds is not None
+        if local.connection is not None or grouped:
+            if local.connection is None:
+                self._begin()
+            self._refuse_when_lost()
             with self._part() as connection:
                 yield connection
+            late = grouped and time.monotonic() - local.since >= (local.group_seconds or 0.0)
+            if late and local.depth == 0:
+                self._end(commit=True)
+                if not self.postgresql:
+                    time.sleep(_YIELD_SECONDS)
             return
-        if getattr(local, "group_seconds", None) is not None:
-            self._open_group()
-            with self._part() as connection:
+        connection = self._begin()
+        try:
+            with self._translated():
                 yield connection
-            if time.monotonic() - local.since >= local.group_seconds:
-                self._end_group()
+        except BaseException:
+            self._end(commit=False)
+            raise
+        self._end(commit=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise translate(error, self.location) from error
+
+    def _begin(self) -> Connection:
+        engine, local = self.engine, self._local
+        self._lock.acquire()
+        try:
+            with self._translated():
+                connection = engine.connect().execution_options(**WRITE)
+                try:
+                    connection.begin()
+                except BaseException:
+                    connection.close()
+                    raise
+        except BaseException:
+            self._lock.release()
+            raise
+        local.connection, local.lost, local.since = connection, False, time.monotonic()
+        return connection
+
+    def _end(self, *, commit: bool) -> None:
+        local = self._local
+        connection, local.connection = local.connection, None
+        if connection is None:
             return
         try:
-            with self._lock, engine.connect() as plain:
-                connection = plain.execution_options(**_WRITE)
-                with connection.begin():
-                    local.connection = connection
-                    local.broken = False
-                    try:
-                        yield connection
-                    finally:
-                        local.connection = None
-        except BaseException as error:
+            with self._translated():
+                if commit and not local.lost:
+                    connection.commit()
+                else:
+                    self._forget()
+                    connection.rollback()
+        except BaseException:
             self._forget()
-            if isinstance(error, (SQLAlchemyError, sqlite3.Error)):
-                raise translate(error, self.location) from error
             raise
+        finally:
+            connection.close()
+            self._lock.release()
 
     @contextmanager
     def _part(self) -> Iterator[Connection]:
-        """One operation inside a batch; when it fails, the batch cannot be committed any more."""
+        """One change inside a batch: when it fails, it alone is taken back."""
+        local = self._local
+        connection = local.connection
+        assert connection is not None
+        self._savepoint(connection, "SAVEPOINT part")
+        local.depth += 1
         try:
-            yield self._local.connection
-        except BaseException as error:
-            self._local.broken = True
-            if isinstance(error, (SQLAlchemyError, sqlite3.Error)):
-                raise translate(error, self.location) from error
+            with self._translated():
+                yield connection
+        except BaseException:
+            self._forget()
+            try:
+                self._savepoint(connection, "ROLLBACK TO part")
+            except (SQLAlchemyError, sqlite3.Error):
+                local.lost = True
             raise
+        finally:
+            local.depth -= 1
+        self._savepoint(connection, "RELEASE part")
+
+    def _savepoint(self, connection: Connection, sql: str) -> None:
+        if self.postgresql:
+            connection.exec_driver_sql(sql)
+        else:
+            raw: Any = connection.connection.driver_connection
+            raw.execute(sql)  # around SQLAlchemy, which would take ten times as long as SQLite
 
     def _refuse_when_read_only(self) -> None:
         if self.read_only:
@@ -269,6 +244,9 @@ class Database:
     def batch(self, every_seconds: float | None = None) -> Iterator[None]:
         """Write many changes of this thread in few transactions.
 
+        A change that fails is taken back alone; whoever catches its error may go on. What other
+        handles and :meth:`query` see is what is committed.
+
         Args:
             every_seconds: None: everything inside is one transaction, taken back as a whole when
                 the block raises. A number: changes are grouped, each stays whole, and the group is
@@ -276,62 +254,27 @@ class Database:
                 0.2 suits evaluations of less than a millisecond.
 
         Raises:
-            StoreError: A change inside failed and the error was swallowed: nothing of the
-                transaction is stored.
+            StoreError: The database ended the transaction by itself, as on a full disk: what was
+                not committed before is lost.
         """
-        if every_seconds is None or getattr(self._local, "group_seconds", None) is not None:
+        local = self._local
+        if every_seconds is None or local.group_seconds is not None:
             with self._write():
                 yield
-                self._refuse_when_broken()
+                self._refuse_when_lost()
             return
-        self._local.group_seconds = every_seconds
+        local.group_seconds = every_seconds
         try:
             yield
-            self._refuse_when_broken()
+            self._refuse_when_lost()
         finally:
-            self._local.group_seconds = None
-            self._end_group()
+            local.group_seconds = None
+            self._end(commit=True)
 
-    def _refuse_when_broken(self) -> None:
-        if getattr(self._local, "broken", False):
+    def _refuse_when_lost(self) -> None:
+        if self._local.lost:
             raise StoreError(
-                f"{self.url}: a change in a batch failed, so the batch was taken back",
+                f"{self.url}: the database ended a transaction after an error; "
+                "what it held is not stored",
                 hint="Let the error of the change leave the batch",
             )
-
-    def _open_group(self) -> None:
-        local = self._local
-        self._lock.acquire()
-        try:
-            local.connection = self.engine.connect().execution_options(**_WRITE)
-            local.connection.begin()
-        except BaseException as error:
-            local.connection = None
-            self._lock.release()
-            if isinstance(error, (SQLAlchemyError, sqlite3.Error)):
-                raise translate(error, self.location) from error
-            raise
-        local.broken = False
-        local.since = time.monotonic()
-
-    def _end_group(self) -> None:
-        local = self._local
-        connection: Connection | None = getattr(local, "connection", None)
-        if connection is None:
-            return
-        broken, local.broken = local.broken, False
-        try:
-            if not broken:
-                connection.commit()
-            else:
-                connection.rollback()
-                self._forget()
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            self._forget()
-            raise translate(error, self.location) from error
-        finally:
-            local.connection = None
-            connection.close()
-            self._lock.release()
-        if not self.postgresql:
-            time.sleep(_YIELD_SECONDS)

@@ -10,9 +10,10 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.engine import Connection
 
 from nasplat.errors import NotFoundError, UsageError, unknown
+from nasplat.store.engine import encode
 from nasplat.store.records import JSON, NewStudy, SpaceRecord, StudyRecord, StudyState
 from nasplat.store.schema import NAME, Space, Study
-from nasplat.store.session import Database, encode
+from nasplat.store.session import Database
 from nasplat.store.statements import insert_new
 
 

@@ -463,12 +463,28 @@ class StoreConformance:
         assert running.add_trials("demo", make_trials(1, start=10)) == [4]
         assert running.check() == []
 
-    def test_a_batch_whose_change_failed_cannot_be_committed(self, running: Store) -> None:
-        with pytest.raises(StoreError, match="taken back"), running.batch():
+    @pytest.mark.parametrize("every_seconds", [None, 60.0])
+    def test_a_change_that_fails_in_a_batch_is_taken_back_alone(
+        self, running: Store, every_seconds: float | None
+    ) -> None:
+        running.lease("demo", WORKER, 2)
+        with running.batch(every_seconds=every_seconds):
             running.add_trials("demo", make_trials(1, start=10))
-            with pytest.raises(NotFoundError):
-                running.finish("demo", 99)
-        assert len(running.trials("demo")) == 4
+            running.finish("demo", 0)
+            with pytest.raises(StoreError):
+                running.release("demo", [1, 0])
+            running.add_trials("demo", make_trials(1, start=11))
+        assert len(running.trials("demo")) == 6
+        assert running.trial("demo", 1).state is TrialState.RUNNING
+        assert running.check() == []
+
+    def test_a_group_is_committed_when_it_is_old_enough(self, running: Store) -> None:
+        with running.batch(every_seconds=0.05):
+            running.add_trials("demo", make_trials(1, start=10))
+            assert len(running.query("select number from trials")) in (4, 5)
+            time.sleep(0.06)
+            running.add_trials("demo", make_trials(1, start=11))
+            assert len(running.query("select number from trials")) == 6
 
     def test_a_group_keeps_whole_changes_when_the_block_raises(self, running: Store) -> None:
         with pytest.raises(KeyboardInterrupt), running.batch(every_seconds=60):

@@ -56,7 +56,7 @@ def postgres_server() -> Iterator[str]:
     data, log = folder / "data", folder / "log"
     subprocess.run(
         [
-            *(*become, binaries / "initdb", "-D", data, "-A", "trust", "-U", "nasplat"),
+            *(*become, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "nasplat"),
             *("--no-sync", "--encoding=UTF8", "--locale=C"),
         ],
         check=True,
@@ -64,9 +64,9 @@ def postgres_server() -> Iterator[str]:
         cwd=folder,
     )
     options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=60"
-    control = [*become, binaries / "pg_ctl", "-D", data, "-w"]
+    control = [*become, str(binaries / "pg_ctl"), "-D", str(data), "-w"]
     subprocess.run(
-        [*control, "-l", log, "-o", options, "start"],
+        [*control, "-l", str(log), "-o", options, "start"],
         check=True,
         stdout=subprocess.DEVNULL,
         cwd=folder,

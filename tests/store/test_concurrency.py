@@ -131,8 +131,8 @@ def test_another_writer_gets_its_turn_while_changes_are_grouped(tmp_path: Path) 
             thread.start()
             while not done.is_set() and time.monotonic() < deadline:
                 store.add_trials("demo", make_trials(1))
+            assert done.is_set()
         thread.join(timeout=30)
-        assert done.is_set()
 
 
 def test_threads_share_one_handle(tmp_path: Path) -> None:

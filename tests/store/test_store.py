@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -338,12 +338,19 @@ def test_a_full_disk_is_explained_and_nothing_committed_is_lost(file: Path) -> N
         with pytest.raises(StoreError, match="the disk of the database is full") as caught:
             store.add_trials("demo", make_trials(2000))
         assert "nasplat resume" in caught.value.hint
+        with (
+            pytest.raises(StoreError, match="ended a transaction after an error"),
+            store.batch(every_seconds=60),
+        ):
+            for start in range(1, 4000, 100):
+                with suppress(StoreError):
+                    store.add_trials("demo", make_trials(100, start))
         assert [trial.number for trial in store.trials("demo")] == [0]
         assert store.check() == []
 
 
 def test_a_locked_database_is_explained(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nasplat.store.session.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("nasplat.store.engine.BUSY_SECONDS", 0.1)
     with Store.open(f"sqlite:///{file}") as store:
         blocker = sqlite3.connect(file, isolation_level=None)
         blocker.execute("BEGIN IMMEDIATE")
