@@ -51,8 +51,8 @@ format: $(STAMP)  ## rewrite the sources in the common form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## print the figures of the README, measured here
-	$(BIN)/python bench/figures.py
+bench: $(STAMP)  ## measure and print the figures of the README
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean:  ## remove the environment and every cache; studies in runs/ and exports/ stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

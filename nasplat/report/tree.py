@@ -85,7 +85,8 @@ def _near(ref: str, name: str) -> str:
     """A reference as seen from a node: what both paths begin with is written ``..``."""
     ours, theirs = name.split(".")[:-1], ref.split(".")
     if ours and theirs[: len(ours)] == ours:
-        return "." + ".".join(theirs[len(ours) :])
+        rest = theirs[len(ours) :]
+        return "." + ".".join(rest) if rest else ref
     return ref
 
 
