@@ -9,6 +9,7 @@ torch keeps private; where a version of torch has moved them, the public functio
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import operator
 import warnings
@@ -45,7 +46,7 @@ def trace(module: nn.Module, examples: Sequence[torch.Tensor], *, dynamic: bool)
         Exception: Whatever torch raises for what it cannot capture or translate.
     """
     training = module.training
-    shapes = tuple({0: torch.export.Dim("batch")} for _ in examples) if dynamic else None
+    shapes = _open_batch(module, len(examples)) if dynamic else None
     with quiet(), torch.no_grad():
         module.eval()
         try:
@@ -91,6 +92,16 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _open_batch(module: nn.Module, inputs: int) -> tuple[Any, ...]:
+    """An open first axis for every input; those of ``forward(*xs)`` count as one nested argument."""
+    axes = tuple({0: torch.export.Dim("batch")} for _ in range(inputs))
+    kinds = [item.kind for item in inspect.signature(module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return axes
+    named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*axes[:named], axes[named:])
 
 
 def _translate(program: torch.export.ExportedProgram) -> ir.Model:
