@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
 from nasplat.errors import NotFoundError, UsageError, unknown
+from nasplat.store.engine import clean
 from nasplat.store.records import (
     ArchitectureRecord,
     ArtifactRecord,
@@ -269,7 +270,7 @@ class Archive(Results):
                     study_id=study,
                     number=record.number,
                     kind=record.kind,
-                    message=record.message,
+                    message=clean(record.message),
                     data=dict(record.data),
                     at=record.at or self._now(connection),
                 )

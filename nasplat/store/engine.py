@@ -12,6 +12,7 @@ import json
 import math
 import os
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -27,22 +28,39 @@ WRITE = {"nasplat_write": True}
 """Options of a connection whose transactions write: they take their turn when they begin."""
 
 
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy and torch, and mappings that are no dict, as what ``json`` knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    item = getattr(value, "item", None)
+    if callable(item):
+        return item()
+    raise TypeError(f"{type(value).__name__} is not JSON: {value!r}")
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
-    return value
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return _finite(_plain(value))
 
 
 def encode(value: Any) -> str:
     """The only place that writes JSON: compact, key order kept, NaN and infinities as null."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
     except ValueError:
         return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+
+
+def clean(text: str) -> str:
+    """Text that every database takes: NUL and lone surrogates (of odd file names) written out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 def make_engine(location: Location, *, read_only: bool = False) -> Engine:

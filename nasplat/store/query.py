@@ -244,9 +244,11 @@ class Query(Reading):
                     yield raw
             else:
                 engine = make_engine(self.location, read_only=True)
-                with engine.connect() as connection, _only_reading(connection) as raw:
-                    yield raw
-                engine.dispose()
+                try:
+                    with engine.connect() as connection, _only_reading(connection) as raw:
+                        yield raw
+                finally:
+                    engine.dispose()
         except SQLAlchemyError as error:
             raise translate(error, self.location) from error
 

@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, Double, Integer, bindparam, case, insert, 
 from sqlalchemy.engine import Connection
 
 from nasplat.errors import Failure, NotFoundError, StoreError, UsageError
+from nasplat.store.engine import clean
 from nasplat.store.ledger import to_micros
 from nasplat.store.records import FinishedTrial, Lease, NewReport, TrialState
 from nasplat.store.rows import report_values
@@ -62,7 +63,13 @@ class Results(Trials):
     """What a store does with the results of trials."""
 
     def report(
-        self, study: str, number: int, report: NewReport, *, attempt: int | None = None
+        self,
+        study: str,
+        number: int,
+        report: NewReport,
+        *,
+        attempt: int | None = None,
+        shared_from: tuple[str, int] | None = None,
     ) -> None:
         """Store what a trial reached, renew its lease and add to its device time.
 
@@ -73,6 +80,7 @@ class Results(Trials):
             number: A running trial; a waiting one too when no device time was spent.
             report: What was reached.
             attempt: The attempt of the lease, to be refused when it is not the present one.
+            shared_from: Study and number of the trial whose result is taken over here.
 
         Raises:
             StoreError: The trial has ended, or somebody else has the lease.
@@ -101,6 +109,11 @@ class Results(Trials):
                 raise self._refused(connection, study, number, attempt)
             if state == TrialState.WAITING and micros:
                 raise _unleased(study, number)
+            if shared_from is not None:
+                source = self._source(connection, shared_from)
+                connection.execute(
+                    update(Trial).where(Trial.study_id == key, Trial.number == number), source
+                )
             connection.execute(
                 insert_report(self.dialect), report_values(report, key, number, micros, now)
             )
@@ -166,7 +179,7 @@ class Results(Trials):
                 "of_attempt": -1 if attempt is None else attempt,
                 "to_state": state,
                 "why": failure,
-                "said": message,
+                "said": clean(message),
                 "end": now if state.ended else None,
                 "micros": micros,
             },
@@ -313,7 +326,7 @@ def _end_values(item: FinishedTrial, micros: int, now: float) -> dict[str, Any]:
     ended: dict[str, Any] = {
         "state": item.state,
         "failure": item.failure,
-        "message": item.message,
+        "message": clean(item.message),
         "device_micros": micros,
         "attempt_micros": micros,
         "ended": now,

@@ -66,6 +66,11 @@ _RULES: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Store the device or architecture first: put_device, add_architectures",
     ),
     (
+        ("value too long", "stringdatarighttruncation"),
+        "a name, word or digest is longer than its column",
+        "Use a shorter one; the lengths are at the top of nasplat/store/schema.py",
+    ),
+    (
         ("no such table", "no such column", "undefined table"),
         "the database lacks a table that this nasplat needs",
         "See what differs with: nasplat db check",

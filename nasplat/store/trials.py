@@ -84,17 +84,19 @@ class Trials(Ledger):
             _ADD,
             [
                 trial_values(trial, study, number, space, now, lease)
-                | self._shared(connection, trial)
+                | self._source(connection, trial.shared_from)
                 | end
                 for number, trial, end in zip(numbers, new, ends or [{}] * len(new), strict=True)
             ],
         )
         return numbers
 
-    def _shared(self, connection: Connection, trial: NewTrial) -> dict[str, int | None]:
-        if trial.shared_from is None:
+    def _source(
+        self, connection: Connection, shared_from: tuple[str, int] | None
+    ) -> dict[str, int | None]:
+        if shared_from is None:
             return {"shared_study_id": None, "shared_number": None}
-        study, number = trial.shared_from
+        study, number = shared_from
         return {"shared_study_id": self._study_id(connection, study), "shared_number": number}
 
     def lease(

@@ -15,7 +15,9 @@ import math
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from nasplat.errors import Failure, NotFoundError, StoreError, UsageError
@@ -336,17 +338,34 @@ class StoreConformance:
             changed = [*key[:place], other, *key[place + 1 :]]
             assert running.find_result(*changed) is None  # type: ignore[arg-type]  # one is changed
 
-    def test_a_result_taken_over_says_from_where_and_is_no_source(self, running: Store) -> None:
+    @pytest.mark.parametrize("when", ["proposed", "reported"])
+    def test_a_result_taken_over_says_from_where_and_is_no_source(
+        self, running: Store, when: str
+    ) -> None:
         running.create_study(make_study("other", task_fingerprint="t1:other"))
-        new = make_trials(1)[0]
-        shared = NewTrial(**(vars(new) | {"shared_from": ("demo", 0)}))
+        new, source = make_trials(1)[0], ("demo", 0)
+        shared = NewTrial(**(vars(new) | {"shared_from": source if when == "proposed" else None}))
         (number,) = running.add_trials("other", [shared])
-        running.report("other", number, NewReport(3, {"accuracy": 0.9}))
+        report = NewReport(3, {"accuracy": 0.9})
+        running.report("other", number, report, shared_from=source if when == "reported" else None)
         running.finish("other", number)
-        assert running.trial("other", number).shared_from == ("demo", 0)
+        assert running.trial("other", number).shared_from == source
         assert running.find_result(new.digest, "t1:other", "r1:0", 3, 7) is None
         frame = running.query("duplicates-shared", {"study": "other"})
         assert frame[["shared_study", "shared_number"]].values.tolist() == [["demo", 0]]
+
+    def test_odd_text_and_numbers_of_other_libraries_are_taken(self, running: Store) -> None:
+        running.lease("demo", WORKER, 1)
+        metrics: dict[str, Any] = {"accuracy": np.float32(0.5), "loss": np.float32("nan")}
+        running.report("demo", 0, NewReport(1, metrics))
+        odd = "a nul \0 and a file name \udcff"
+        running.add_event(EventRecord("note", odd, data={"odd": odd, "size": np.int64(3)}))
+        running.finish("demo", 0, TrialState.FAILED, failure=Failure.BUG, message=odd)
+        trial = running.trial("demo", 0)
+        assert trial.message == "a nul \\0 and a file name \\udcff"
+        assert trial.metrics["accuracy"] == 0.5 and math.isnan(trial.metrics["loss"])
+        (event,) = running.events()
+        assert event.message == trial.message and event.data == {"odd": odd, "size": 3}
 
     def test_finished_trials_can_be_recorded_at_once(self, store: Store) -> None:
         store.create_study(make_study())
