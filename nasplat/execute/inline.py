@@ -52,6 +52,7 @@ class InlineExecutor:
         self.heartbeat = heartbeat
         self.interrupts = Interrupts(grace)
         self._scratch = scratch
+        self._beaten = 0.0
 
     def run(self, driver: Driver) -> None:
         """Run until the driver is exhausted or a stop was asked for; see `Executor.run`."""
@@ -64,7 +65,7 @@ class InlineExecutor:
 
     def _loop(self, driver: Driver, root: Path) -> None:
         told = False
-        last_beat = time.monotonic()
+        self._beaten = time.monotonic()
         while True:
             if self.interrupts.pressed and not told:
                 told = True
@@ -78,9 +79,13 @@ class InlineExecutor:
                 return
             else:
                 time.sleep(IDLE_SECONDS)
-            if time.monotonic() - last_beat >= self.heartbeat:
-                last_beat = time.monotonic()
-                driver.beat(())
+            self._beat(driver, ())
+
+    def _beat(self, driver: Driver, trials: tuple[int, ...]) -> None:
+        # Of thousands of short evaluations a second few are worth a transaction.
+        if time.monotonic() - self._beaten >= self.heartbeat:
+            self._beaten = time.monotonic()
+            driver.beat(trials)
 
     def _evaluate(self, driver: Driver, job: Job, scratch: Path) -> None:
         """Evaluate one job and settle its trial with finish, fail or release."""
@@ -92,7 +97,7 @@ class InlineExecutor:
                 self.interrupts.stop()
             if self.interrupts.overdue:
                 raise _Released
-            driver.beat((job.trial,))
+            self._beat(driver, (job.trial,))
 
         context = Context(
             scratch,
@@ -100,7 +105,6 @@ class InlineExecutor:
             deadline=began + limit if limit else None,
             interval=min(1.0, self.heartbeat),
         )
-        scratch.mkdir(parents=True, exist_ok=True)
         failed: tuple[Failure, str] | None = None
         released = settled = False
         reports = self.evaluator.evaluate(job, context)
@@ -134,6 +138,3 @@ class InlineExecutor:
             driver.fail(job.trial, *failed, seconds)
         else:
             driver.finish(job.trial)
-        # Evaluations that keep nothing, thousands of them, leave no folders behind.
-        with contextlib.suppress(OSError):
-            scratch.rmdir()

@@ -125,7 +125,6 @@ class Trainable(tune.Trainable):
                 # Written on another machine without a common folder: train again from the start.
                 job = dataclasses.replace(job, checkpoint=None)
             limit = job.timeout or settings.timeout
-            self._scratch.mkdir(parents=True, exist_ok=True)
             context = Context(self._scratch, deadline=time.monotonic() + limit if limit else None)
             self._reports = self._evaluator.evaluate(job, context)
         return self._reports

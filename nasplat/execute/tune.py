@@ -43,6 +43,7 @@ from nasplat.execute.interrupt import Interrupts
 from nasplat.execute.record import Recorder
 from nasplat.execute.rungs import rung_verdict
 from nasplat.execute.trainable import FAILURE, JOB, REPORT, SETTINGS, Settings
+from nasplat.settings import home
 
 KILL_AFTER = 2.0
 """Seconds beyond its deadline after which the worker of a trial is killed. An evaluation that still
@@ -66,7 +67,7 @@ class StudySearcher(Searcher):
     Args:
         study: A driver, or a study that makes one.
         settings: What workers need; by default training, with one processor per trial and
-            checkpoints in ``./runs/scratch``.
+            checkpoints in ``checkpoints/`` of ``NASPLAT_HOME``.
         concurrent: Most trials at the same time, or a function that says so; None leaves it to
             Tune.
         heartbeat: Longest time between two beats of running trials in seconds, > 0.
@@ -84,7 +85,7 @@ class StudySearcher(Searcher):
         driver = study.driver() if isinstance(study, HasDriver) else study
         self.recorder = Recorder(driver, heartbeat)
         self.settings = settings or Settings(
-            evaluator={"kind": "train"}, scratch=str(Path("runs/scratch").resolve())
+            evaluator={"kind": "train"}, scratch=str(home() / "checkpoints")
         )
         self.watched = False
         self._concurrent = concurrent

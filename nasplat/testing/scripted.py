@@ -107,5 +107,6 @@ def _misbehave(job: Job, context: Context) -> None:
     if recipe.get("die"):
         mark = context.scratch / "died"
         if not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
