@@ -44,6 +44,7 @@ def live(graph: Graph) -> Live:
     """Reduce a graph to what it computes."""
     values: list[Value] = []
     at: dict[str, int | None] = {}
+    once: dict[object, int] = {}
     for name in graph.inputs:
         at[name] = len(values)
         values.append(Value(None, "", ()))
@@ -57,12 +58,24 @@ def live(graph: Graph) -> Live:
             continue
         if op.drops_zero and len(given) < len(met):
             types = tuple(kind for kind, index in zip(types, met, strict=True) if index is not None)
-        if len(types) == 1 and len(given) == 1 and op.is_identity(*types):
+        if len(given) == 1 and len(types) == 1 and op.is_identity(*types):
             at[node.name] = given[0]
             continue
+        if op.associative:
+            inner = [
+                values[index].sources if values[index].op == op else (index,) for index in given
+            ]
+            given = [index for indices in inner for index in indices]
+        sources = tuple(sorted(given) if op.commutes else given)
+        if op.pure or node.share is not None:  # the same op on the same inputs is one
+            key = (op, node.bits, node.share, sources)
+            index = once.setdefault(key, len(values))
+            at[node.name] = index
+            if index < len(values):
+                continue
         at[node.name] = len(values)
         name = family(op, types, graph.types[node.name], node.bits)
-        values.append(Value(op, name, tuple(given)))
+        values.append(Value(op, name, sources))
     ends = [at[source(ref)] for ref in graph.outputs.values()]
     return _reachable(values, [index for index in ends if index is not None])
 

@@ -129,7 +129,8 @@ def crossed(
     """Children of two parents each, every second one mutated; none when there is one parent only."""
     children = []
     for _ in range(count if len(parents) > 1 else 0):
-        child = space.crossover(*rng.sample(parents, 2), rng)
+        mother, father = rng.sample(parents, 2)
+        child = space.crossover(mother, father, rng)
         children.append(space.mutate(child, rng) if rng.random() < 0.5 else child)
     return children
 

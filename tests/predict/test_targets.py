@@ -1,0 +1,37 @@
+"""Rank → normal keeps order, can be taken back, and goes on beyond what was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasplat.predict.targets import RankNormal
+
+VALUES = st.lists(st.integers(-1000, 1000), min_size=1, max_size=30)
+
+
+@given(VALUES)
+def test_order_is_kept_and_the_way_back_leads_home(values: list[int]) -> None:
+    scores = RankNormal(values)
+    seen = scores.forward(values)
+    assert (np.argsort(seen, kind="stable") == np.argsort(values, kind="stable")).all()
+    assert np.allclose(scores.backward(seen), values)
+
+
+def test_equal_values_have_equal_scores() -> None:
+    first, second, third, _ = RankNormal([3.0, 3.0, 1.0, 9.0]).forward([3.0, 3.0, 1.0, 9.0])
+    assert first == second > third
+
+
+def test_beyond_the_observed_range_the_map_goes_on() -> None:
+    scores = RankNormal([0.0, 1.0, 2.0])
+    beyond = scores.forward([-5.0, 0.0, 2.0, 7.0])
+    assert (np.diff(beyond) > 0).all()
+    assert np.allclose(scores.backward(beyond), [-5.0, 0.0, 2.0, 7.0])
+
+
+def test_one_value_alone_maps_to_the_middle() -> None:
+    scores = RankNormal([4.0])
+    assert scores.forward(4.0) == 0.0
+    assert scores.backward(0.0) == 4.0

@@ -1,0 +1,106 @@
+"""Guided learns what it is for: better than random at equal count, says so, and steps back when it fails."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from nasplat.search.pareto import Frame
+from nasplat.search.strategies.base import Observation
+from nasplat.search.strategies.guided import Guided
+from nasplat.search.strategies.random import Random
+from nasplat.space.candidate import Candidate
+from nasplat.testing.strategy import Search, some_space, values_of
+
+SMALL: dict[str, Any] = {"first": 6, "drawn": 32, "varied": 32, "refined": 16}
+
+
+def volume(search: Search) -> float:
+    frame = Frame((0.0, 0.0), (0.8, 0.25))
+    return frame.hypervolume([one.values for one in search.told if one.values is not None])
+
+
+def searched(make: Any, seed: int, count: int = 30, **options: Any) -> Search:
+    search = Search(make(some_space(), objectives=2, seed=seed, **options), 2)
+    search.run(count // 2)
+    search.finish()
+    return search
+
+
+def test_it_beats_random_search_at_equal_count() -> None:
+    seeds = range(3)
+    guided = statistics.median(volume(searched(Guided, seed, **SMALL)) for seed in seeds)
+    random = statistics.median(volume(searched(Random, seed)) for seed in seeds)
+    assert guided > random
+
+
+def test_it_says_how_well_it_predicts() -> None:
+    search = searched(Guided, 0, **SMALL)
+    quality = search.strategy.quality()
+    assert quality is not None
+    assert quality["kendall_tau"] == min(quality["kendall_tau_by_objective"]) > 0.5
+    assert quality["rows"] == len(search.told)
+    assert quality["say"] == 1.0
+
+
+def test_it_says_nothing_before_it_has_learned() -> None:
+    assert Guided(some_space(), objectives=2).quality() is None
+
+
+def test_a_model_that_predicts_nothing_loses_its_say() -> None:
+    search = Search(Guided(some_space(), objectives=1, seed=0, **SMALL), 1)
+
+    def noise(number: int, one: Candidate) -> Observation:
+        return Observation(number, one, (hash_of(one.digest),))
+
+    search.run(20, noise)
+    quality = search.strategy.quality()
+    assert quality is not None and quality["say"] < 0.5
+    steps = [proposal.origin["step"] for proposal in search.proposals[20:]]
+    assert {"variation of the best", "random"} & set(steps)
+
+
+def test_exact_objectives_are_computed_and_not_learned() -> None:
+    search = searched(Guided, 0, exact={1: lambda candidate: candidate.cost.macs / 1e5}, **SMALL)
+    quality = search.strategy.quality()
+    assert quality is not None
+    assert len(quality["kendall_tau_by_objective"]) == 1
+    for proposal in search.proposals:
+        if proposal.origin["step"] == "acquisition":
+            predicted = proposal.origin["predicted"][1]
+            assert abs(predicted - proposal.candidate.cost.macs / 1e5) < 1e-6
+
+
+def test_it_learns_to_stay_feasible() -> None:
+    search = Search(Guided(some_space(), objectives=1, seed=0, **SMALL), 1)
+
+    def observe(number: int, one: Candidate) -> Observation:
+        # The objective pulls towards large networks, the constraint forbids them.
+        broken = max(0.0, one.cost.params - 300.0)
+        return Observation(number, one, (-float(one.cost.params),), violation=broken)
+
+    search.run(15, observe)
+    # Of random candidates 18 % are feasible; the largest feasible network has 298 parameters.
+    assert sum(one.violation == 0 for one in search.told[-10:]) >= 4
+    assert max(one.candidate.cost.params for one in search.told if one.violation == 0) == 298
+
+
+def test_rungs_teach_it_what_more_training_brings() -> None:
+    search = Search(Guided(some_space(), objectives=2, seed=0, **SMALL), 2)
+
+    def observe(number: int, one: Candidate) -> Observation:
+        first, second = values_of(one)
+        search.strategy.tell(Observation(number, one, (first + 2, second), fidelity=1, final=False))
+        stopped = number % 2
+        return Observation(number, one, (first + stopped, second), fidelity=3 if stopped else 9)
+
+    search.run(12, observe)
+    quality = search.strategy.quality()
+    assert quality is not None
+    assert quality["rows"] == 2 * len(search.told)
+    assert quality["kendall_tau"] > 0.5
+
+
+def hash_of(digest: str) -> float:
+    """A number that has nothing to do with the graph."""
+    return int(digest[3:11], 16) / 16**8
