@@ -111,11 +111,11 @@ def _row(winner: Winner) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     models = [name for name in row["files"] if name.startswith(("model.", "weights."))]
-    test = ", ".join(f"{name} {units.value(name, value)}" for name, value in row["test"].items())
+    name, value = next(iter(row["test"].items()))  # the task's main metric comes first
     verdict = "verified" if row["verified"] else "NOT VERIFIED"
     return (
         f"exported {units.short(row['digest'])} -> {row['folder']}  ({', '.join(models)})  "
-        f"{verdict}: float32 diff {row['difference']:.1e}, test {test}"
+        f"{verdict}: largest diff {row['difference']:.1e}, test {name} {units.value(name, value)}"
     )
 
 

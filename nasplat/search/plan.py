@@ -32,7 +32,7 @@ from nasplat.search.objectives import (
     violation,
 )
 from nasplat.search.settings import QUICK, Settings, rungs
-from nasplat.search.strategies.table import DEFAULT, find_strategy
+from nasplat.search.strategies.table import DEFAULT, find_strategy, make_strategy
 from nasplat.space.load import load_space
 from nasplat.space.space import Space
 from nasplat.tasks.base import Task
@@ -158,6 +158,7 @@ def make_plan(
     wanted = parse_objectives(objectives, made.metrics)
     bounds = tuple(parse_constraint(text, metrics) for text in constraints)
     found = load_space(space, made)
+    make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=options)
     if any(bound.cheap for bound in bounds):
         check_satisfiable(bounds, found.cost_ranges())
     named = {objective.metric for objective in wanted} | {bound.metric for bound in bounds}
