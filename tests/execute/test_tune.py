@@ -12,6 +12,7 @@ import ray.exceptions
 from ray import tune
 
 from nasplat.errors import Failure, UsageError
+from nasplat.execute.base import Verdict
 from nasplat.execute.profile import Profile
 from nasplat.execute.session import ray_session
 from nasplat.execute.trainable import Settings, Trainable
@@ -68,8 +69,6 @@ def test_a_searcher_and_pareto_rungs_alone_record_a_study(tmp_path: Path) -> Non
 
 
 def test_study_rungs_stop_by_the_studys_verdict(tmp_path: Path) -> None:
-    from nasplat.execute.base import Verdict
-
     driver = MemoryDriver(
         [make_job(trial) for trial in range(3)], verdict=lambda trial, report: Verdict.STOP
     )
@@ -100,7 +99,8 @@ def test_pareto_rungs_work_for_any_trainable(tmp_path: Path) -> None:
         ),
         run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
     ).fit()
-    epochs = {result.config["x"]: result.metrics["epoch"] for result in results}
+    ended = [results[index].metrics or {} for index in range(len(results))]
+    epochs = {result["loss"]: result["epoch"] for result in ended}
     assert epochs == {0.0: 4, 1.0: 2, 2.0: 2, 3.0: 2}
 
 
@@ -124,5 +124,6 @@ def test_a_study_is_not_restored_from_tunes_files(tmp_path: Path) -> None:
 def test_deaths_of_workers_have_classes() -> None:
     died = ray.exceptions.ActorDiedError()
     assert why_died(died)[0] is Failure.LOST
-    assert why_died(ray.exceptions.OutOfMemoryError("low"))[0] is Failure.OOM
+    low: Any = ray.exceptions.OutOfMemoryError
+    assert why_died(low("low"))[0] is Failure.OOM
     assert why_died(None)[0] is Failure.BUG
