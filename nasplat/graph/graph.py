@@ -152,23 +152,27 @@ class GraphBuilder:
             GraphTypeError: The name is taken, a reference leads nowhere, the op does not take the types
                 it meets, or the node differs from the others of its sharing group.
         """
-        if node.name in self.types:
+        types = self.types
+        if node.name in types:
             raise GraphTypeError(f"at {node.name}: the name is used twice")
-        missing = [ref for ref in node.inputs if ref not in self.types]
-        if missing:
+        try:
+            met = tuple([types[ref] for ref in node.inputs])
+        except KeyError:
+            missing = [repr(ref) for ref in node.inputs if ref not in types]
             raise GraphTypeError(
-                f"at {node.name}: refers to {', '.join(map(repr, missing))}, "
-                "which is not defined before it"
-            )
-        met = tuple(self.types[ref] for ref in node.inputs)
+                f"at {node.name}: refers to {', '.join(missing)}, which is not defined before it"
+            ) from None
         if node.share is not None:
             self._check_group(node, node.share, met)
         outputs = infer_at(node.name, node.op, met)
         self.nodes.append(node)
+        if len(outputs) == 1:
+            types[node.name] = outputs[0]
+            return (node.name,)
         made = tuple(
             f"{node.name}:{index}" if index else node.name for index in range(len(outputs))
         )
-        self.types.update(zip(made, outputs, strict=True))
+        types.update(zip(made, outputs, strict=True))
         return made
 
     def add(

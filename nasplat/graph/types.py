@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nasplat.errors import GraphTypeError
@@ -45,7 +46,7 @@ class TensorType:
         """The shape of the tensor without its batch axis."""
         return self.sizes
 
-    @property
+    @cached_property
     def numel(self) -> int:
         """Number of elements for a batch of one."""
         return math.prod(self.shape)
