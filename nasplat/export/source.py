@@ -72,12 +72,8 @@ class Closure:
     def __init__(self) -> None:
         self._files: dict[str, SourceFile] = {}
         self._wanted: dict[Definition, None] = {}
-        self._externals: dict[External, None] = {}
-        self._names: dict[Target, str] = {
-            External("torch"): "torch",
-            External("torch", "nn"): "nn",
-        }
-        self._externals.update(dict.fromkeys(self._names))  # type: ignore[arg-type]  # both are
+        self._externals = {External("torch"): "torch", External("torch", "nn"): "nn"}
+        self._names: dict[Target, str] = {key: name for key, name in self._externals.items()}
         self._taken = {*RESERVED, *self._names.values()}
 
     def add(self, thing: type | object) -> str:
@@ -160,7 +156,7 @@ class Closure:
                     if isinstance(target, Definition):
                         waiting.append(target)
                     elif target is not None:
-                        self._externals[target] = None
+                        self._externals.setdefault(target, name)
 
     def _refuse_hidden_imports(self, file: SourceFile, statement: ast.stmt) -> None:
         for item in ast.walk(statement):
@@ -190,13 +186,13 @@ class Closure:
     def _imported(self, file: SourceFile, module: str, attribute: str | None, local: str) -> Target:
         if not _is_copied(module, file.module):
             return External(module, attribute)
-        if attribute is None or importlib.util.find_spec(f"{module}.{attribute}") is not None:
+        found = self._file(module)
+        if attribute is None or isinstance(getattr(found.module, attribute, None), ModuleType):
             raise ExportError(
                 f"{file.name} imports the module {local!r} to use what is in it: "
                 "that cannot be copied into one file",
                 hint=f"import the names themselves: from {module} import ...",
             )
-        found = self._file(module)
         if attribute in found.imports:
             return self._imported(found, *found.imports[attribute], local)
         return Definition(module, attribute)
@@ -211,10 +207,7 @@ class Closure:
         for target in every:
             if target in self._names:
                 continue
-            wished = target.name
-            if isinstance(target, External) and wished is None:
-                wished = target.module.rpartition(".")[2]
-            assert wished is not None
+            wished = self._externals[target] if isinstance(target, External) else target.name
             name, number = wished, 2
             while name in self._taken:
                 name, number = f"{wished}_{number}", number + 1
@@ -286,8 +279,12 @@ def _parse(name: str) -> SourceFile:
     for statement in tree.body:
         if isinstance(statement, ast.Import):
             for item in statement.names:
-                top = item.name if item.asname else item.name.partition(".")[0]
-                file.imports[item.asname or top] = (top, None)
+                parent, _, last = item.name.rpartition(".")
+                if item.asname and parent:
+                    file.imports[item.asname] = (parent, last)  # import a.b as c
+                else:
+                    top = item.name.partition(".")[0]
+                    file.imports[item.asname or top] = (top, None)
         elif isinstance(statement, ast.ImportFrom):
             origin = importlib.util.resolve_name(
                 "." * statement.level + (statement.module or ""), module.__package__ or ""

@@ -142,6 +142,8 @@ def _guarded(run: Callable[[], Any]) -> Any:
     """The result, or in words why there is none: whatever is wrong with a file is a finding."""
     try:
         return run()
+    except ExportError as error:
+        return error.message
     except Exception as error:
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

@@ -11,6 +11,7 @@ scheduler gives the core to another process. On an idle machine that is the wall
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nasplat.errors import DeviceError
-from nasplat.export.onnx import Calibration, example_batches, to_onnx
+from nasplat.export.onnx import Calibration, example_batches, feeds, to_onnx
 from nasplat.export.quantise import Arrays
 from nasplat.graph.graph import Graph
 from nasplat.hardware.device import Device
@@ -34,6 +35,10 @@ BLOCK_MS = 4.0
 
 LEAST_ROUNDS = 11
 """With fewer ratios their spread cannot be told."""
+
+
+CALIBRATION_EXAMPLES = 8
+"""A time does not depend on the ranges of activations, so a few examples do."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,8 @@ def measure_candidate(
         graph: The candidate; nodes with bits below 32 are measured as integer arithmetic.
         module: What :func:`nasplat.graph.lower.lower` made of it; trained or not.
         device: JSON of a :class:`Device`.
-        calibration: Batches of input arrays for the ranges of quantised nodes; see ``to_onnx``. The time
-            does not depend on the ranges, so examples of the input types serve where there are none.
+        calibration: Batches of input arrays for the ranges of quantised nodes, of which a few examples
+            are used; those of the input types where there are none.
         **options: As in :func:`measure_latency`.
 
     Raises:
@@ -186,12 +191,12 @@ def measure_candidate(
     """
     where = Device.from_json(device)
     examples = example_batches(graph, where.batch)
-    model = to_onnx(
-        graph,
-        module,
-        batch=where.batch,
-        calibration=examples if calibration is None else calibration,
-    )
+    given = examples if calibration is None else feeds(graph, calibration)
+    few = [
+        {name: value[: max(CALIBRATION_EXAMPLES, where.batch)] for name, value in batch.items()}
+        for batch in itertools.islice(given, 1)
+    ]
+    model = to_onnx(graph, module, batch=where.batch, calibration=few)
     return measure_latency(model, where, feeds=examples[0], **options)
 
 

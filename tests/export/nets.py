@@ -43,7 +43,8 @@ class ConvBlock(nn.Module):
         self.narrow = nn.Conv2d(out, out, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.narrow(F.gelu(self.norm(self.conv(x))))
+        y: torch.Tensor = self.narrow(F.gelu(self.norm(self.conv(x))))
+        return y
 
 
 class Attention(Positional):
@@ -60,13 +61,12 @@ class Attention(Positional):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, dim, height, width = x.shape
         tokens = x.flatten(2).transpose(1, 2) + self.position[:, None]
-        split = self.query_key_value(tokens).unflatten(2, (3, self.heads, -1))
+        split = self.query_key_value(tokens).reshape(batch, height * width, 3, self.heads, -1)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value)
         mixed = self.out(mixed.transpose(1, 2).reshape(batch, height * width, dim))
-        return x + (self.scale * squash(mixed, self.kind)).transpose(1, 2).unflatten(
-            2, (height, width)
-        )
+        mixed = (self.scale * squash(mixed, self.kind)).transpose(1, 2)
+        return x + mixed.reshape(x.shape)
 
 
 class Total(nn.Module):
@@ -91,7 +91,8 @@ class Pooled(nn.Module):
         self.linear = nn.Linear(dim, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(x.mean((2, 3)))
+        y: torch.Tensor = self.linear(x.mean((2, 3)))
+        return y
 
 
 class Frozen(nn.Module):
