@@ -10,11 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from nasplat.graph.cost import COSTS
 from nasplat.search.objectives import Constraint, Objective, minimised, violation
-from nasplat.search.pareto import front, study_frame
+from nasplat.search.pareto import study_frame
 from nasplat.store.records import StudyRecord, TrialRecord, TrialState
 
 _BEST: Mapping[str, float] = {"latency_ms": 0.0} | dict.fromkeys(COSTS, 0.0)
@@ -60,7 +58,7 @@ class History:
         self.failures: Counter[str] = Counter()
         self._rungs: dict[int, dict[int, tuple[float, ...]]] = defaultdict(dict)
         self._complete: dict[int, tuple[tuple[float, ...], float]] = {}
-        self._front: list[int] | None = None
+        self._front: list[int] = []
 
     @classmethod
     def of(cls, study: StudyRecord, trials: Sequence[TrialRecord]) -> History:
@@ -96,21 +94,20 @@ class History:
         return others
 
     def complete(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Note a trial that reached its last rung."""
+        """Note a trial that reached its last rung; of equal results the first stays on the front."""
         values = self.values(metrics)
-        if values is not None:
-            self._complete[number] = (values, self.violation(metrics))
-            self._front = None
+        if values is None:
+            return
+        broken = self.violation(metrics)
+        self._complete[number] = (values, broken)
+        if broken > 0 or any(_covers(self._complete[other][0], values) for other in self._front):
+            return
+        kept = [item for item in self._front if not _covers(values, self._complete[item][0])]
+        self._front = sorted([*kept, number], key=lambda item: self._complete[item][0])
 
     @property
     def front(self) -> list[int]:
         """Numbers of the feasible complete trials that none dominates, the best first objective first."""
-        if self._front is None:
-            numbers = sorted(self._complete)
-            table = np.array([self._complete[number][0] for number in numbers])
-            broken = np.array([self._complete[number][1] for number in numbers])
-            found = [numbers[int(row)] for row in front(table, broken)] if numbers else []
-            self._front = sorted(found, key=lambda number: self._complete[number][0])
         return self._front
 
     @property
@@ -126,6 +123,11 @@ class History:
         """Trials by state and failures by class, for people and scripts."""
         trials = {str(state): self.states[str(state)] for state in TrialState}
         return {"trials": trials, "failures": dict(self.failures)}
+
+
+def _covers(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether ``one`` is at least as good as ``other`` in everything."""
+    return all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def known_metrics(trial: TrialRecord) -> dict[str, float]:
