@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import re
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -133,6 +135,38 @@ def test_measuring_changes_no_metric(make_job: MakeJob, tmp_path: Path) -> None:
     measured = run(TrainEvaluator(), job, tmp_path / "b")
     assert [r.fidelity for r in measured] == [0, 1, 2]
     assert [r.metrics for r in measured[1:]] == [r.metrics for r in plain]
+
+
+def _train_until_full(data: dict[str, Any], folder: str, results: Any) -> None:
+    """In a process of its own: after the first rung no file may grow beyond 4 KiB."""
+    running = TrainEvaluator().evaluate(Job.from_json(data), Context(Path(folder)))
+    first = next(running)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    try:
+        next(running)
+    except TrialFailure as failure:
+        results.put((first.checkpoint, str(failure.failure), failure.message))
+    else:
+        results.put((first.checkpoint, "nothing", ""))
+
+
+def test_a_full_disk_fails_the_trial_and_it_goes_on_from_the_checkpoint_before(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    job = make_job()
+    whole = run(TrainEvaluator(), job, tmp_path / "whole")
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    arguments = (job.to_json(), str(tmp_path / "full"), results)
+    process = spawn.Process(target=_train_until_full, args=arguments)
+    process.start()
+    checkpoint, failure, message = results.get(timeout=120)
+    process.join()
+    assert failure == Failure.LOST
+    assert "epoch-00002" in message and "cannot be written: File too large" in message
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["epoch-00001"]
+    resumed = run(TrainEvaluator(), make_job(checkpoint=checkpoint), tmp_path / "full")
+    assert [report.metrics for report in resumed] == [whole[1].metrics]
 
 
 def test_divergence_has_its_class(make_job: MakeJob, tmp_path: Path) -> None:
