@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from nasplat.errors import StoreError, UsageError
 from nasplat.store.records import LedgerEntry, LedgerTotal
 from nasplat.store.schema import MICRO, LedgerRow, Trial
+from nasplat.store.statements import run
 from nasplat.store.studies import Studies
 
 
@@ -67,7 +68,8 @@ class Ledger(Studies):
     ) -> None:
         """Open one entry for each number and attempt; with ``used`` they are settled at once."""
         spent = [0] * len(attempts) if used is None else used
-        connection.execute(
+        run(
+            connection,
             _OPEN,
             [
                 {
@@ -90,7 +92,8 @@ class Ledger(Studies):
     ) -> None:
         """Close the entry of an attempt that was leased; a trial without a lease has none."""
         if attempt:
-            connection.execute(
+            run(
+                connection,
                 _SETTLE,
                 {
                     "of_study": study,
@@ -180,7 +183,8 @@ class Ledger(Studies):
         micros = to_micros(seconds)
         with self._write() as connection:
             now = self._now(connection)
-            connection.execute(
+            run(
+                connection,
                 _OPEN,
                 {
                     "study_id": self._study_id(connection, study),

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from nasplat.errors import NotFoundError
 from nasplat.store.archive import Archive
 from nasplat.store.records import ReportRecord, TrialRecord, TrialState
 from nasplat.store.rows import report_query, report_record, trial_query, trial_record
 from nasplat.store.schema import Report, Study, Trial
+
+_SAME = (
+    report_query()
+    .join(Trial, (Trial.study_id == Report.study_id) & (Trial.number == Report.number))
+    .where(
+        Trial.digest == bindparam("digest"),
+        Trial.recipe_key == bindparam("recipe"),
+        Trial.seed == bindparam("with_seed"),
+        Trial.shared_study_id.is_(None),
+        Report.fidelity == bindparam("at_fidelity"),
+        Study.task_fingerprint == bindparam("task"),
+    )
+    .order_by(Report.at)
+    .limit(1)
+)
 
 
 class Reading(Archive):
@@ -105,20 +120,15 @@ class Reading(Archive):
             The oldest report of that architecture, data, recipe, fidelity and seed that was trained
             and not taken over itself; None when there is none.
         """
-        query = (
-            report_query()
-            .join(Trial, (Trial.study_id == Report.study_id) & (Trial.number == Report.number))
-            .where(
-                Trial.digest == digest,
-                Trial.recipe_key == recipe_key,
-                Trial.seed == seed,
-                Trial.shared_study_id.is_(None),
-                Report.fidelity == fidelity,
-                Study.task_fingerprint == task_fingerprint,
-            )
-            .order_by(Report.at)
-            .limit(1)
-        )
         with self._read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(
+                _SAME,
+                {
+                    "digest": digest,
+                    "task": task_fingerprint,
+                    "recipe": recipe_key,
+                    "at_fidelity": fidelity,
+                    "with_seed": seed,
+                },
+            ).one_or_none()
             return None if row is None else report_record(row)

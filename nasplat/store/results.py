@@ -17,20 +17,21 @@ from nasplat.store.ledger import to_micros
 from nasplat.store.records import FinishedTrial, Lease, NewReport, TrialState
 from nasplat.store.rows import report_values
 from nasplat.store.schema import Metric, Report, Trial
-from nasplat.store.statements import insert_report
+from nasplat.store.statements import insert_report, run
 from nasplat.store.trials import Trials
 from nasplat.store.views import column_for, create_views, stored_metrics
 
-_ACTIVE = (TrialState.WAITING, TrialState.RUNNING)
+_ACTIVE = (Trial.state == "waiting") | (Trial.state == "running")
 _NOW: BindParameter[float] = bindparam("now", type_=Double())
 _GIVEN = bindparam("of_attempt", type_=Integer())  # -1: any
 _MINE = (Trial.study_id == bindparam("of_study")) & (Trial.number == bindparam("of_number"))
 _ATTEMPT = (_GIVEN == -1) | (Trial.attempt == _GIVEN)
+_REPORT = insert(Report)
 _REACHED = bindparam("reached", type_=Integer())
 _NEWEST = Trial.fidelity.is_(None) | (Trial.fidelity <= _REACHED)
 _REPORTED = (
     update(Trial)
-    .where(_MINE, Trial.state.in_(_ACTIVE), _ATTEMPT)
+    .where(_MINE, _ACTIVE, _ATTEMPT)
     .values(
         device_micros=Trial.device_micros + bindparam("micros"),
         attempt_micros=Trial.attempt_micros + bindparam("micros"),
@@ -45,7 +46,7 @@ _REPORTED = (
 )
 _ENDED = (
     update(Trial)
-    .where(_MINE, Trial.state.in_(_ACTIVE), _ATTEMPT)
+    .where(_MINE, _ACTIVE, _ATTEMPT)
     .values(
         state=bindparam("to_state"),
         failure=bindparam("why"),
@@ -55,7 +56,7 @@ _ENDED = (
         attempt_micros=Trial.attempt_micros + bindparam("micros"),
         lease_until=None,
     )
-    .returning(Trial.attempt, Trial.attempt_micros, Trial.worker)
+    .returning(Trial.attempt, Trial.attempt_micros)
 )
 
 
@@ -91,7 +92,8 @@ class Results(Trials):
             key = self._study_id(connection, study)
             now = self._now(connection)
             self._know_metrics(connection, report.metrics)
-            state = connection.execute(
+            found = run(
+                connection,
                 _REPORTED,
                 {
                     "of_study": key,
@@ -104,18 +106,20 @@ class Results(Trials):
                     "new": dict(report.metrics),
                     "reached": report.fidelity,
                 },
-            ).scalar_one_or_none()
-            if state is None:
+            )
+            if not found:
                 raise self._refused(connection, study, number, attempt)
-            if state == TrialState.WAITING and micros:
+            if found[0][0] == TrialState.WAITING and micros:
                 raise _unleased(study, number)
             if shared_from is not None:
                 source = self._source(connection, shared_from)
                 connection.execute(
                     update(Trial).where(Trial.study_id == key, Trial.number == number), source
                 )
-            connection.execute(
-                insert_report(self.dialect), report_values(report, key, number, micros, now)
+            run(
+                connection,
+                insert_report(self.dialect),
+                report_values(report, key, number, micros, now),
             )
 
     def finish(
@@ -171,7 +175,8 @@ class Results(Trials):
         now: float,
     ) -> None:
         key = self._study_id(connection, study)
-        row = connection.execute(
+        found = run(
+            connection,
             _ENDED,
             {
                 "of_study": key,
@@ -183,12 +188,13 @@ class Results(Trials):
                 "end": now if state.ended else None,
                 "micros": micros,
             },
-        ).one_or_none()
-        if row is None:
+        )
+        if not found:
             raise self._refused(connection, study, number, attempt)
-        if micros and not row.attempt:
+        leased, spent = found[0]
+        if micros and not leased:
             raise _unleased(study, number)
-        self._settle(connection, key, number, row.attempt, row.attempt_micros, now)
+        self._settle(connection, key, number, leased, spent, now)
 
     def release(
         self,
@@ -254,7 +260,7 @@ class Results(Trials):
                 for report in item.reports
             ]
             if rows:
-                connection.execute(insert(Report), rows)
+                run(connection, _REPORT, rows)
             return numbers
 
     def set_front(self, study: str, numbers: Iterable[int]) -> None:

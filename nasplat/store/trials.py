@@ -17,7 +17,7 @@ from nasplat.store.ledger import Ledger, to_micros
 from nasplat.store.records import Lease, NewTrial, TrialRecord, TrialState
 from nasplat.store.rows import architecture_values, trial_query, trial_record, trial_values
 from nasplat.store.schema import MICRO, Architecture, Event, Study, Trial
-from nasplat.store.statements import insert_new
+from nasplat.store.statements import insert_new, run
 
 _NUMBERS = (
     update(Study)
@@ -70,17 +70,19 @@ class Trials(Ledger):
         now: float,
         ends: Sequence[dict[str, Any]] = (),
     ) -> list[int]:
-        after, space = connection.execute(_NUMBERS, {"of_study": study, "count": len(new)}).one()
+        ((after, space),) = run(connection, _NUMBERS, {"of_study": study, "count": len(new)})
         numbers = list(range(after - len(new), after))
         distinct = {trial.digest: trial for trial in new}
-        connection.execute(
+        run(
+            connection,
             insert_new(Architecture, self.dialect),
             [  # sorted: two writers that add the same graphs never wait for each other in a circle
                 architecture_values(digest, distinct[digest].graph, distinct[digest].costs, now)
                 for digest in sorted(distinct)
             ],
         )
-        connection.execute(
+        run(
+            connection,
             _ADD,
             [
                 trial_values(trial, study, number, space, now, lease)
