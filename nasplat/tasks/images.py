@@ -82,15 +82,16 @@ def images(
         settings.cache() / "images" / f"{mark}-{size or 'auto'}-{channels or 'auto'}.safetensors"
     )
     found = read_cache(cached)
-    pixels = None if found is None else found[0]["pixels"]
-    if pixels is None or len(pixels) != len(listing.files):
+    if found is None or len(found[0]["pixels"]) != len(listing.files):
         if content is not None and (met := hash_files(listing)) != content:
             raise TaskError(
                 f"the files in {folder} have changed: their hash is {met}, expected {content}",
                 hint="start a new study for the new data",
             )
-        pixels = decode(listing, size=size, channels=channels)
-        write_cache(cached, {"pixels": pixels}, {"folder": str(folder)})
+        made, resized = decode(listing, size=size, channels=channels)
+        found = {"pixels": made}, {"resized": "yes" if resized else "no"}
+        write_cache(cached, *found)
+    pixels, about = found[0]["pixels"], found[1]
     side, depth = (pixels.shape[2], pixels.shape[3]), pixels.shape[1]
     return ClassificationTask(
         name=str(path),
@@ -110,7 +111,7 @@ def images(
         input_type=Image(depth, *side),
         natural=natural,
         source={"crop": "centre", "resize": list(side), "mode": MODES[depth]},
-        note=f"resized to {side[1]}x{side[0]}",
+        note=f"{'resized to ' * (about['resized'] == 'yes')}{side[1]}x{side[0]}",
         content=mark,
     )
 
@@ -197,8 +198,10 @@ def hash_files(listing: Listing) -> str:
     return mark.hexdigest()
 
 
-def decode(listing: Listing, *, size: int | None, channels: int | None) -> NDArray[np.uint8]:
-    """Read all files to ``(n, channels, side, side)`` bytes.
+def decode(
+    listing: Listing, *, size: int | None, channels: int | None
+) -> tuple[NDArray[np.uint8], bool]:
+    """Read all files to ``(n, channels, height, width)`` bytes, and say whether any was resized.
 
     Raises:
         TaskError: Files are corrupt, or their channels are mixed; all are named.
@@ -233,7 +236,7 @@ def decode(listing: Listing, *, size: int | None, channels: int | None) -> NDArr
     if corrupt:
         raise _files_error(listing, corrupt, "cannot be read as images", "repair or remove them")
     stacked = np.stack([got for got in read_all if not isinstance(got, str)])
-    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)), set(sides) != {target}
 
 
 def _head(file: Path) -> tuple[tuple[int, int], int] | str:

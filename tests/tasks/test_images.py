@@ -71,7 +71,10 @@ def test_the_spec_holds_an_absolute_path_and_the_name_as_given(
 
 
 def test_small_images_of_one_size_keep_it(folder: Path) -> None:
-    assert list(images(folder).inputs.values()) == [Image(3, 16, 20)]
+    task = images(folder)
+    assert list(task.inputs.values()) == [Image(3, 16, 20)]
+    assert task.describe().endswith("(seed 0), 20x16")
+    assert images(folder).describe() == task.describe()
 
 
 def test_images_of_several_sizes_become_squares(folder: Path) -> None:
