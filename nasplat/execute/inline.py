@@ -22,8 +22,16 @@ IDLE_SECONDS = 0.05
 """Wait before a driver that had nothing to start is asked again, in seconds."""
 
 
-class _Released(BaseException):
-    """Leaves an evaluation whose grace time is over; no evaluator catches it by accident."""
+class _Left(BaseException):
+    """Leaves an evaluation from within its heartbeat; no evaluator catches it by accident.
+
+    Args:
+        error: What the driver raised; None: the grace time is over.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
 
 
 class InlineExecutor:
@@ -93,11 +101,14 @@ class InlineExecutor:
         limit = job.timeout or self.timeout
 
         def beat() -> None:
-            if driver.stopping:
-                self.interrupts.stop()
+            try:
+                if driver.stopping:
+                    self.interrupts.stop()
+                self._beat(driver, (job.trial,))
+            except Exception as error:
+                raise _Left(error) from error
             if self.interrupts.overdue:
-                raise _Released
-            self._beat(driver, (job.trial,))
+                raise _Left
 
         context = Context(
             scratch,
@@ -112,7 +123,9 @@ class InlineExecutor:
             while not (settled or released):
                 try:
                     report = next(reports, None)
-                except _Released:
+                except _Left as left:
+                    if left.error is not None:
+                        raise left.error from None
                     released = True
                 except Exception as error:
                     failed = classify(error)

@@ -173,14 +173,15 @@ class ExecutorConformance:
         assert time.monotonic() - began < 45
         assert _names(driver.of(0)) == ["next", "release"]
 
-    def test_an_error_of_the_driver_ends_the_run_as_itself(self, make: Make) -> None:
-        class Broken(MemoryDriver):
-            def report(self, trial: int, report: Report) -> Verdict:
-                raise StoreError("the disk is full")
+    @pytest.mark.parametrize("method", ["next", "report", "finish", "beat"])
+    def test_an_error_of_the_driver_ends_the_run_as_itself(self, make: Make, method: str) -> None:
+        def broken(*arguments: object) -> None:
+            raise StoreError("the disk is full")
 
-        driver = Broken([make_job(0)])
+        driver = MemoryDriver([make_job(0, seconds=0.3), make_job(1, seconds=0.3)])
+        setattr(driver, method, broken)
         with pytest.raises(StoreError, match="the disk is full"):
-            make().run(driver)
+            make(heartbeat=0.1).run(driver)
         assert _names(driver.calls)[-1] == "flush"
 
 

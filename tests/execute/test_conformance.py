@@ -25,6 +25,7 @@ class TestInline(ExecutorConformance):
         return make
 
 
+@pytest.mark.slow
 class TestRay(ExecutorConformance):
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
