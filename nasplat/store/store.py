@@ -39,7 +39,8 @@ class Store(Query):
         """Open a results database, or create it.
 
         Args:
-            url: ``sqlite:///FILE``, ``memory://`` or ``postgresql+psycopg://USER@HOST/NAME``.
+            url: ``sqlite:///FILE``, ``postgresql+psycopg://USER@HOST/NAME``, or ``memory://``, which
+                is this handle's alone and gone when it is closed.
             create: Create tables (and the file) where there are none.
             any_version: Open an older or newer schema too, for :meth:`version`, :meth:`check` and
                 :meth:`upgrade` alone.

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: one server for the session, one database for each test."""
+"""A real PostgreSQL for the tests: one server for the session, one schema for each test."""
 
 from __future__ import annotations
 
@@ -85,11 +85,12 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of an empty database of its own."""
+    """The URL of an empty schema of its own; many times faster to make than a database."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = f"host={postgres_server} user=nasplat dbname=postgres"
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-    yield f"postgresql+psycopg://nasplat@/{name}?host={postgres_server}"
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
+    where = f"host={postgres_server}&options=-csearch_path%3D{name}"
+    yield f"postgresql+psycopg://nasplat@/postgres?{where}"
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))

@@ -84,8 +84,9 @@ def test_a_fresh_database_equals_one_that_the_migrations_made(
         fresh = shape(connection)
         if store.postgresql:
             connection.rollback()
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
+            schema = inspect(connection).default_schema_name
+            connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
             connection.commit()
     engine = create_engine(url if "postgresql" in url else f"sqlite:///{tmp_path}/migrated.db")
     with engine.begin() as connection:
