@@ -319,6 +319,7 @@ class StudyDriver:
             self.study.name,
             number,
             NewReport(known.fidelity, self._stored(item), 0.0, known.checkpoint, known.curve),
+            shared_from=(known.study, known.number),
         )
         self._pop(number)
         note = f"result of trial {known.number} of {known.study!r}"
