@@ -55,7 +55,7 @@ def model_source(graph: Graph, *, title: str) -> tuple[str, tuple[str, ...]]:
     names = module_names(graph)
     for node in graph.live:
         try:
-            made = _constructed(node, graph, closure)
+            made = _constructed(node, graph, closure, names[node.name])
         except ExportError as error:
             offences.append(f"at {node.name}: {error.message}")
             hint = error.hint
@@ -92,24 +92,28 @@ def _import_key(line: str) -> tuple[bool, str]:
     return line.startswith("from"), line
 
 
-def _constructed(node: Node, graph: Graph, closure: Closure) -> str:
-    """The expression that makes the module of a node."""
+def _constructed(node: Node, graph: Graph, closure: Closure, attribute: str) -> str:
+    """The expression that makes the module of a node, to stand after ``self.attribute = ``."""
     call = node.op.call(*graph.input_types(node))
     name = closure.add(call.module)
-    made = _called(name, [f"{key}={literal(value)}" for key, value in call.arguments.items()], 8)
-    if node.bits.quantised:
-        bits = f"Bits({node.bits.weight}, {node.bits.activation})"
-        made = _called(closure.add(fake_quantise), [made, bits], 8)
-    return made
-
-
-def _called(name: str, arguments: list[str], indent: int) -> str:
-    """A call, on one line where it fits."""
-    line = f"{name}({', '.join(arguments)})"
-    if "\n" not in line and len(line) <= _LINE - indent - 32:
+    arguments = [f"{key}={literal(value)}" for key, value in call.arguments.items()]
+    before = 8 + len(f"self.{attribute} = ")
+    if not node.bits.quantised:
+        return _called(name, arguments, indent=8, before=before)
+    wrapper = closure.add(fake_quantise)
+    bits = f"Bits({node.bits.weight}, {node.bits.activation})"
+    line = _called(wrapper, [_called(name, arguments, indent=8, before=0), bits], 8, before)
+    if "\n" not in line:
         return line
-    deeper = [argument.replace("\n", "\n    ") for argument in arguments]
-    inside = "".join(f"{' ' * (indent + 4)}{argument},\n" for argument in deeper)
+    return _called(wrapper, [_called(name, arguments, indent=12, before=12), bits], 8, _LINE)
+
+
+def _called(name: str, arguments: list[str], indent: int, before: int) -> str:
+    """A call, on one line where it fits behind ``before`` characters; else one line an argument."""
+    line = f"{name}({', '.join(arguments)})"
+    if "\n" not in line and len(line) + before <= _LINE:
+        return line
+    inside = "".join(f"{' ' * (indent + 4)}{argument},\n" for argument in arguments)
     return f"{name}(\n{inside}{' ' * indent})"
 
 

@@ -112,7 +112,13 @@ def _translate(program: torch.export.ExportedProgram) -> ir.Model:
     direct = _direct_translation()
     if direct is None:
         made = torch.onnx.export(
-            program, (), dynamo=True, external_data=False, optimize=False, verbose=False
+            program,
+            (),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            optimize=False,
+            verbose=False,
         )
         assert made is not None  # only the legacy exporter returns nothing
         return made.model
