@@ -16,10 +16,13 @@ Papers (the choices are theirs; the space as a whole is ours):
 
 Size and cost follow from the image by one rule (:class:`Scale`):
 
-    image      stages  positions after the stem   candidates   parameters of random candidates
-    8x8        2       8x8 or 4x4                  SIZE_8       PARAMS_8
-    32x32      3       16x16 or 8x8                SIZE_32      PARAMS_32
-    224x224    4       56x56 or 28x28              SIZE_224     PARAMS_224
+    image      stages  positions after the stem   candidates   parameters of most random candidates
+    8x8        2       8x8 or 4x4                  4.0e+33      17 k .. 107 k
+    32x32      3       16x16 or 8x8                1.7e+65      0.4 M .. 2.3 M
+    224x224    4       56x56 or 28x28              2.3e+106     4 M .. 21 M
+
+Expected numbers (measured on digits, one core): three epochs take 2 to 4 seconds; of random candidates most
+are then at 0.80 to 0.93 accuracy, those without any local mixer far below.
 
 Command:
     nasplat search --space hybrid-vit --task digits --budget 10min

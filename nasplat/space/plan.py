@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -366,9 +366,3 @@ def conditions(plan: Plan) -> dict[Point, Values]:
                 ):
                     queue.append((branch, {**needed, point.path: point.decision.value(index)}))
     return found
-
-
-def sites(plan: Plan, named: Iterable[Site]) -> list[Site]:
-    """The named parts that hold decisions, and every entry of the plan as a part of its own."""
-    whole = [site for site in named if site.plan]
-    return whole + [Site(entry[0].path, (entry,)) for entry in entries(plan)]

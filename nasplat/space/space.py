@@ -7,7 +7,7 @@ strategy: these see decision points, genotypes and costs.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nasplat.errors import GenotypeError, GraphTypeError, nearest_first
-from nasplat.graph.cost import Cost, cost
+from nasplat.graph.cost import COSTS, Cost, cost
 from nasplat.graph.graph import Graph, GraphBuilder
 from nasplat.graph.op import Expression, Sequence
 from nasplat.graph.types import TensorType, show_types
@@ -260,16 +260,15 @@ class Space:
     def _costs(self) -> CostSearch:
         return CostSearch(plans.simplify(self._body.plan), self.cost_of)
 
-    def cost_ranges(self) -> dict[str, tuple[float, float]]:
-        """Least and greatest value of every cost that a search attained (see ``ranges``).
+    def cost_ranges(self, *names: str) -> dict[str, tuple[float, float]]:
+        """Least and greatest value of costs that a search attained (see ``ranges``); worked out once.
 
         Each end is the cost of some candidate; the true range can only be wider.
-        """
-        return dict(self._ranges)
 
-    @cached_property
-    def _ranges(self) -> dict[str, tuple[float, float]]:
-        return self._costs.ranges()
+        Args:
+            names: Of ``COSTS``; all of them unless given. Each takes part of a second to seconds.
+        """
+        return {name: self._costs.range(name) for name in names or COSTS}
 
     def satisfiable(self, bounds: Bounds) -> Satisfiability:
         """Whether a candidate within bounds on costs was found, one bound at a time and all together.
@@ -278,7 +277,3 @@ class Space:
             bounds: For each name of ``COSTS`` the least and the most allowed; None: no bound.
         """
         return self._costs.satisfiable(bounds)
-
-    def batch(self, count: int, rng: random.Random) -> Iterable[Candidate]:
-        """``count`` random candidates, one after the other."""
-        return (self.build(self.sample(rng)) for _ in range(count))

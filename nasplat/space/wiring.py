@@ -1,4 +1,4 @@
-"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Parallel``, ``Each``, ``Pick``, taps."""
+"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Tied``, ``Parallel``, ``Each``, taps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from nasplat.space.base import (
     Run,
     chain,
     join,
-    label_of,
     labels,
 )
 from nasplat.space.plan import product
@@ -73,13 +72,31 @@ class Shared(Combinator):
 
     @property
     def label(self) -> str:
-        """The name of the body."""
-        return label_of(self.body)
+        """The end of the name."""
+        return self.name.rpartition(".")[2]
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
         """Nodes stand in their place, decisions under the name."""
         path = join(compiler.home(self, place), self.name)
         return compiler.part(self.body, replace(place, path=path))
+
+
+@dataclass(frozen=True, eq=False)
+class Tied(Shared):
+    """As :class:`Shared`, and with one set of weights for all places: siamese branches, tied layers.
+
+    What comes in must have one type in all places.
+
+    Args:
+        name: A path, relative to the copy of a repeated body that holds all places; also the name of
+            the sharing groups.
+        body: The part; use the same object in every place.
+    """
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """Nodes stand in their place, decisions and sharing groups under the name."""
+        path = join(compiler.home(self, place), self.name)
+        return compiler.part(self.body, replace(place, path=path, share=path))
 
 
 @dataclass(frozen=True, eq=False, init=False)

@@ -134,6 +134,15 @@ def test_every_kind_of_part_is_in_the_space() -> None:
     assert [ffns.value(index) for index in range(ffns.count or 0)] == ["mlp", "glu", "conv", "moe"]
 
 
+@pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 32), (3, 224)])
+def test_sizes_are_those_of_the_files_own_table(channels: int, side: int) -> None:
+    from nasplat.content import find, load_file
+
+    table = load_file(find("space", "hybrid-vit", "search_spaces")).__doc__ or ""
+    row = next(line for line in table.splitlines() if f" {side}x{side} " in line)
+    assert f" {make(channels, side, side).size():.1e} " in row
+
+
 def test_without_a_recipe_only_the_architecture_is_open() -> None:
     from nasplat.content import find, load_file
 

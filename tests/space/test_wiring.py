@@ -14,7 +14,7 @@ from nasplat.space.choose import Choose
 from nasplat.space.decisions import Choice
 from nasplat.space.repeat import Repeat
 from nasplat.space.space import Space
-from nasplat.space.wiring import Each, Named, Parallel, Pick, Recall, Shared, Steps, Tap
+from nasplat.space.wiring import Each, Named, Parallel, Pick, Recall, Shared, Steps, Tap, Tied
 from nasplat.testing.graph import Dense, Sum
 from nasplat.testing.space import Keep, small_space
 
@@ -120,3 +120,25 @@ def test_the_name_of_a_shared_part_stands_below_the_copy_that_holds_its_places()
     part = Shared("pair", Keep(size=Choice(1, 2)))
     space = small_space(Steps(blocks=Repeat(Steps(a=part, b=part), 2)))
     assert list(space.points) == ["blocks.0.pair.size", "blocks.1.pair.size"]
+
+
+def test_tied_parts_have_one_set_of_weights_and_decisions_in_all_places() -> None:
+    tower = Tied("tower", Steps(a=Keep(size=Choice(1, 2)), b=Dense()))
+    space = small_space(Parallel(left=tower, right=Keep() >> tower, fuse=Sum()), check=2)
+    assert list(space.points) == ["tower.a.size"]
+    candidate = space.build({"tower.a.size": 2})
+    shares = {node.name: node.share for node in candidate.graph.nodes if node.share}
+    assert shares == {
+        "parallel.left.a": "tower.a",
+        "parallel.left.b": "tower.b",
+        "parallel.right.tower.a": "tower.a",
+        "parallel.right.tower.b": "tower.b",
+    }
+    module = candidate.module(seed=0)
+    assert len([name for name, _ in module.named_children() if name.endswith("_b")]) == 1
+
+
+def test_parts_tied_within_a_copy_are_apart_between_copies() -> None:
+    part = Tied("pair", Keep())
+    graph = small_space(Steps(s=Repeat(Steps(a=part, b=part), 2))).build({}).graph
+    assert [node.share for node in graph.nodes] == ["s.0.pair", "s.0.pair", "s.1.pair", "s.1.pair"]
