@@ -17,4 +17,5 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NASPLAT_STORAGE", "NASPLAT_SEED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NASPLAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NASPLAT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_COLOR", "1")
