@@ -76,6 +76,13 @@ def running_cluster() -> Cluster:
     return Cluster(tuple(dict(node) for node in nodes))
 
 
+def cluster_address() -> str:
+    """The address (host:port) at which other machines join the cluster of this process."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def local_cluster(profile: Profile) -> Cluster:
     """Count this machine as the profile's Ray will see it: with the profile's own resources."""
     (node,) = this_machine().nodes

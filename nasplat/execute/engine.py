@@ -14,7 +14,7 @@ from typing import Any
 
 from nasplat.errors import NasplatError
 from nasplat.execute.base import Driver
-from nasplat.execute.cluster import Cluster, local_cluster, running_cluster
+from nasplat.execute.cluster import Cluster, cluster_address, local_cluster, running_cluster
 from nasplat.execute.interrupt import Interrupts
 from nasplat.execute.preflight import preflight
 from nasplat.execute.profile import Profile
@@ -44,6 +44,7 @@ class RayExecutor:
         self.profile = profile
         self.interrupts = Interrupts(profile.grace)
         self.startup_seconds = 0.0
+        self.address = ""
         self._evaluator = dict(evaluator)
         self._scratch = scratch
         self._budget = tuple(budget)
@@ -53,7 +54,8 @@ class RayExecutor:
     def run(self, driver: Driver) -> None:
         """Run until the driver is exhausted and nothing runs, or a stop was asked for.
 
-        ``startup_seconds`` holds afterwards how long Ray took to start.
+        While it runs, other machines join by ``ray start --address=`` and the attribute ``address``;
+        their processors are used within seconds. ``startup_seconds`` says how long Ray took to start.
 
         Raises:
             KeyboardInterrupt: At the second Ctrl-C.
@@ -72,6 +74,7 @@ class RayExecutor:
             stack.enter_context(self.interrupts)
             files = stack.enter_context(ray_session(self.profile))
             self._check(running_cluster())
+            self.address = cluster_address()
             self.startup_seconds = time.monotonic() - began
             self._tune(driver, files / "tune", (self._scratch or files / "scratch").resolve())
 
@@ -81,7 +84,7 @@ class RayExecutor:
 
     def _concurrent(self) -> int:
         """Count how many trials may run; a cluster that grows is noticed within seconds."""
-        if not self.profile.local and time.monotonic() - self._counted > _COUNT_SECONDS:
+        if time.monotonic() - self._counted > _COUNT_SECONDS:
             self._counted = time.monotonic()
             slots = running_cluster().slots(self.profile.request)
             self._slots = min(slots, self.profile.concurrent) if self.profile.concurrent else slots

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,50 @@ class TestWorkers:
         driver = MemoryDriver([make_job(trial, seconds=0.3) for trial in range(2)])
         RayExecutor(Profile(name="half", cpus=0.5), SPEC, scratch=tmp_path).run(driver)
         assert sorted(driver.finished) == [0, 1]
+
+
+@pytest.mark.slow
+class TestJoining:
+    def test_a_machine_that_joins_while_a_search_runs_is_used(self, tmp_path: Path) -> None:
+        """A second node on this machine, by the command that a user types on another one."""
+        profile = Profile(name="joins", resources={"lane": 1.0}, heartbeat=0.2)
+        executor = RayExecutor(profile, SPEC, scratch=tmp_path)
+        joined: list[subprocess.Popen[bytes]] = []
+
+        class Joining(MemoryDriver):
+            """Starts the second node when the first trial has reported."""
+
+            most = 0
+
+            def beat(self, trials: Collection[int]) -> None:
+                self.most = max(self.most, len(trials))
+                if self.num_reports and not joined:
+                    command = [
+                        str(Path(sys.executable).with_name("ray")),
+                        "start",
+                        f"--address={executor.address}",
+                        "--num-cpus=1",
+                        '--resources={"lane": 1}',
+                        "--block",
+                    ]
+                    joined.append(
+                        subprocess.Popen(
+                            command,
+                            stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL,
+                            start_new_session=True,
+                        )
+                    )
+
+        driver = Joining([make_job(trial, seconds=1.0) for trial in range(20)])
+        try:
+            executor.run(driver)
+        finally:
+            for process in joined:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        assert len(driver.finished) == 20
+        assert driver.most == 2
 
 
 class TestPreflight:
