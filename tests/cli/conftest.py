@@ -112,6 +112,7 @@ def add_study(store: Store, name: str) -> None:
             space=SpaceRecord("small", "s1:00", 18),
             task="digits",
             task_fingerprint="t1:00",
+            task_spec=load_task("digits").spec,
             objectives=OBJECTIVES,
             budget=[{"unit": "trials", "limit": 5}],
             settings=Settings(space="small", device=DEVICE.to_json()).to_json(),
