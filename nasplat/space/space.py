@@ -277,3 +277,7 @@ class Space:
             bounds: For each name of ``COSTS`` the least and the most allowed; None: no bound.
         """
         return self._costs.satisfiable(bounds)
+
+    def batch(self, count: int, rng: random.Random) -> Iterator[Candidate]:
+        """``count`` random candidates, each built when it is asked for."""
+        return (self.build(self.sample(rng)) for _ in range(count))

@@ -151,6 +151,11 @@ class SpaceConformance:
                 assert candidate.graph.output_types[name] == expected
             assert candidate.cost.params >= 0
 
+    def test_a_batch_is_the_candidates_of_samples(self, space: Space) -> None:
+        met = [candidate.genotype for candidate in space.batch(5, random.Random(3))]
+        rng = random.Random(3)
+        assert met == [space.sample(rng) for _ in range(5)]
+
     def test_a_seed_gives_the_same_samples(self, space: Space) -> None:
         assert self._samples(space, 7) == self._samples(space, 7)
 
