@@ -5,13 +5,11 @@ This is the artefact that latency is measured on and that an export writes.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from torch import nn
@@ -166,21 +164,6 @@ def _observed(
     }
 
 
-def example_batches(graph: Graph, batch: int, count: int = 1) -> list[dict[str, NDArray[Any]]]:
-    """Batches of the graph's own example inputs, for measuring where no data is at hand."""
-    made = itertools.repeat(None, count)
-    return [
-        {name: kind.example(batch).numpy() for name, kind in graph.inputs.items()} for _ in made
-    ]
-
-
-def load_model(model: bytes) -> onnx.ModelProto:
-    """Parse a serialised model.
-
-    Raises:
-        ExportError: The bytes are no ONNX model.
-    """
-    try:
-        return onnx.load_model_from_string(model)
-    except Exception as error:  # protobuf's DecodeError has no stable home
-        raise ExportError(f"this is no ONNX model: {error}") from error
+def example_batches(graph: Graph, batch: int) -> list[dict[str, NDArray[Any]]]:
+    """One batch of examples of the input types, for measuring where no data is at hand."""
+    return [{name: kind.example(batch).numpy() for name, kind in graph.inputs.items()}]

@@ -12,13 +12,14 @@ import ast
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
 from nasplat.errors import ExportError
+from nasplat.export.names import bound, mentions, used
 
 RESERVED = ("Model", "build", "Bits", "load_file", "Path")
 """Names that the printed model defines itself."""
@@ -91,7 +92,7 @@ class Closure:
                 "its source cannot be copied",
                 hint="define it at the top level of its file",
             )
-        self._follow(Definition(module, name), {})
+        self._follow(Definition(module, name))
         self._assign_names()
         return self._names[Definition(module, name)]
 
@@ -134,7 +135,7 @@ class Closure:
                 before = statement
         return printed
 
-    def _follow(self, start: Definition, seen: dict[str, str]) -> None:
+    def _follow(self, start: Definition) -> None:
         waiting = [start]
         while waiting:
             definition = waiting.pop()
@@ -149,9 +150,9 @@ class Closure:
             self._wanted[definition] = None
             for statement in file.statements[definition.name]:
                 self._refuse_hidden_imports(file, statement)
-                for bound in _bound(statement):
-                    self._wanted[Definition(definition.file, bound)] = None
-                for name in _used(statement):
+                for other in bound(statement):
+                    self._wanted[Definition(definition.file, other)] = None
+                for name in used(statement):
                     target = self._target(file, name)
                     if isinstance(target, Definition):
                         waiting.append(target)
@@ -231,7 +232,7 @@ class Closure:
             yield from visit(file)
 
     def _is_wanted(self, file: SourceFile, statement: ast.stmt) -> bool:
-        return any(Definition(file.name, name) in self._wanted for name in _bound(statement))
+        return any(Definition(file.name, name) in self._wanted for name in bound(statement))
 
     def _printed(self, file: SourceFile, statement: ast.stmt) -> str:
         """The text of a statement with the final names."""
@@ -241,7 +242,7 @@ class Closure:
         while first > 1 and file.text[first - 2].startswith(b"#"):
             first -= 1  # the comment above it
         lines = list(file.text)
-        for line, start, end, name in sorted(_mentions(statement, lines), reverse=True):
+        for line, start, end, name in sorted(mentions(statement, lines), reverse=True):
             target = self._target(file, name)
             final = self._names.get(target, name) if target is not None else name
             if final != name:
@@ -292,11 +293,11 @@ def _parse(name: str) -> SourceFile:
             for item in statement.names:
                 file.imports[item.asname or item.name] = (origin, item.name)
         else:
-            bound = _bound(statement)
-            if bound:
+            names = bound(statement)
+            if names:
                 file.order.append(statement)
-            for name_bound in bound:
-                file.statements.setdefault(name_bound, []).append(statement)
+            for item_name in names:
+                file.statements.setdefault(item_name, []).append(statement)
     return file
 
 
@@ -316,90 +317,6 @@ def _torch_name(module: str, name: str) -> str:
     from torch import nn
 
     return f"nn.{name}" if hasattr(nn, name) else f"{module}.{name}"
-
-
-def _bound(statement: ast.stmt) -> list[str]:
-    """The names that a statement of the top level binds."""
-    match statement:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return [name]
-        case ast.Assign(targets=targets):
-            return [
-                item.id for part in targets for item in ast.walk(part) if isinstance(item, ast.Name)
-            ]
-        case ast.AnnAssign(target=ast.Name(id=name)) | ast.AugAssign(target=ast.Name(id=name)):
-            return [name]
-        case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
-            return []
-        case ast.If() | ast.Try() | ast.With() | ast.For():
-            inner = [part for part in ast.iter_child_nodes(statement) if isinstance(part, ast.stmt)]
-            return [name for part in inner for name in _bound(part)]
-    return []
-
-
-def _used(statement: ast.stmt) -> Iterable[str]:
-    """Global names that a statement reads, in order, each once."""
-    return dict.fromkeys(item.id for item in _globals(statement, frozenset()))
-
-
-def _globals(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name]:
-    """The names below a node that are not bound by a function or comprehension around them."""
-    if isinstance(node, ast.Name):
-        if node.id not in local:
-            yield node
-        return
-    scopes = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-    if isinstance(node, scopes):
-        arguments = node.args
-        outside: list[ast.expr] = [
-            *arguments.defaults,
-            *(item for item in arguments.kw_defaults if item),
-        ]
-        outside += getattr(node, "decorator_list", [])
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        every += [item for item in (arguments.vararg, arguments.kwarg) if item]
-        outside += [item.annotation for item in every if item.annotation]
-        if not isinstance(node, ast.Lambda) and node.returns:
-            outside.append(node.returns)
-        for part in outside:
-            yield from _globals(part, local)
-        body: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
-        inner = local | {item.arg for item in every} | _assigned(body)
-        for inside in body:
-            yield from _globals(inside, inner)
-        return
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        local = local | _assigned([part.target for part in node.generators])
-    for child in ast.iter_child_nodes(node):
-        yield from _globals(child, local)
-
-
-def _assigned(body: Iterable[ast.AST]) -> frozenset[str]:
-    """Names that a function binds, those it declares global left out."""
-    bound: set[str] = set()
-    declared: set[str] = set()
-    for part in body:
-        for item in ast.walk(part):
-            if isinstance(item, ast.Name) and not isinstance(item.ctx, ast.Load):
-                bound.add(item.id)
-            elif isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                bound.add(item.name)
-            elif isinstance(item, ast.Import | ast.ImportFrom):
-                bound |= {name.asname or name.name.partition(".")[0] for name in item.names}
-            elif isinstance(item, ast.Global):
-                declared.update(item.names)
-    return frozenset(bound - declared)
-
-
-def _mentions(statement: ast.stmt, text: list[bytes]) -> Iterator[tuple[int, int, int, str]]:
-    """Where global names stand in a statement: line, first and last byte, name."""
-    for item in _globals(statement, frozenset()):
-        if item.end_col_offset is not None:
-            yield item.lineno, item.col_offset, item.end_col_offset, item.id
-    if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        line = text[statement.lineno - 1]
-        start = line.index(statement.name.encode(), statement.col_offset + 3)
-        yield statement.lineno, start, start + len(statement.name.encode()), statement.name
 
 
 def _import_order(line: str) -> tuple[bool, str]:
