@@ -76,7 +76,7 @@ class RayExecutor:
             self._check(running_cluster())
             self.address = cluster_address()
             self.startup_seconds = time.monotonic() - began
-            self._tune(driver, files / "tune", (self._scratch or files / "scratch").resolve())
+            self._tune(driver, files / "tune", self._scratch or files / "scratch")
 
     def _check(self, cluster: Cluster) -> None:
         self._slots = preflight(self.profile, cluster, self._budget)
@@ -93,18 +93,18 @@ class RayExecutor:
     def _tune(self, driver: Driver, files: Path, scratch: Path) -> None:
         from ray import tune
 
-        from nasplat.execute.trainable import Settings, Trainable
-        from nasplat.execute.tune import GraceOver, StudyCallback, StudyRungs, StudySearcher
+        from nasplat.execute.trainable import Trainable
+        from nasplat.execute.tune import (
+            GraceOver,
+            StudyCallback,
+            StudyRungs,
+            StudySearcher,
+            worker_settings,
+        )
 
         searcher = StudySearcher(
             driver,
-            settings=Settings(
-                evaluator=self._evaluator,
-                scratch=str(scratch),
-                timeout=self.profile.timeout,
-                threads=self.profile.threads,
-                request=self.profile.request,
-            ),
+            settings=worker_settings(self.profile, self._evaluator, scratch),
             concurrent=self._concurrent,
             heartbeat=self.profile.heartbeat,
         )

@@ -40,6 +40,7 @@ from nasplat.errors import Failure, UsageError
 from nasplat.evaluate.base import Report
 from nasplat.execute.base import HEARTBEAT_SECONDS, Driver, Verdict
 from nasplat.execute.interrupt import Interrupts
+from nasplat.execute.profile import Profile
 from nasplat.execute.record import Recorder
 from nasplat.execute.rungs import rung_verdict
 from nasplat.execute.trainable import FAILURE, JOB, REPORT, SETTINGS, Settings
@@ -53,21 +54,52 @@ _IDLE = 0.05
 _IDLE_FOR = 0.9
 
 
+class HasEvaluator(Protocol):
+    """The part of a study's settings that workers need."""
+
+    @property
+    def evaluator(self) -> Mapping[str, Any]:
+        """Spec of the evaluator."""
+
+
 @runtime_checkable
 class HasDriver(Protocol):
-    """Something that makes a driver of itself, such as a study."""
+    """A study, as far as Tune is concerned."""
+
+    @property
+    def settings(self) -> HasEvaluator:
+        """What is fixed for the study."""
+
+    @property
+    def profile(self) -> Profile:
+        """What one trial gets."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the study keeps its files."""
 
     def driver(self) -> Driver:
-        """Return the driver."""
+        """Return what decides and records."""
+
+
+def worker_settings(profile: Profile, evaluator: Mapping[str, Any], scratch: Path) -> Settings:
+    """What workers of a profile need besides their job; checkpoints go to ``scratch``."""
+    return Settings(
+        evaluator=dict(evaluator),
+        scratch=str(scratch.resolve()),
+        timeout=profile.timeout,
+        threads=profile.threads,
+        request=profile.request,
+    )
 
 
 class StudySearcher(Searcher):
     """Hands Tune the trials that a study wants evaluated, and the study what became of them.
 
     Args:
-        study: A driver, or a study that makes one.
-        settings: What workers need; by default training, with one processor per trial and
-            checkpoints in ``checkpoints/`` of ``NASPLAT_HOME``.
+        study: A study, or a driver.
+        settings: What workers need; by default what the study was created with. For a driver
+            training with one processor per trial, checkpoints in ``NASPLAT_HOME``.
         concurrent: Most trials at the same time, or a function that says so; None leaves it to
             Tune.
         heartbeat: Longest time between two beats of running trials in seconds, > 0.
@@ -82,8 +114,11 @@ class StudySearcher(Searcher):
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
         super().__init__()
-        driver = study.driver() if isinstance(study, HasDriver) else study
-        self.recorder = Recorder(driver, heartbeat)
+        if isinstance(study, HasDriver):
+            evaluator, scratch = study.settings.evaluator, study.folder / "checkpoints"
+            settings = settings or worker_settings(study.profile, evaluator, scratch)
+            study = study.driver()
+        self.recorder = Recorder(study, heartbeat)
         self.settings = settings or Settings(
             evaluator={"kind": "train"}, scratch=str(home() / "checkpoints")
         )

@@ -68,6 +68,29 @@ def test_a_searcher_and_pareto_rungs_alone_record_a_study(tmp_path: Path) -> Non
     assert sum(fidelity == 1 for fidelity in reached.values()) >= 4
 
 
+def test_a_study_brings_its_own_settings(tmp_path: Path) -> None:
+    class Study:
+        """As much of a study as Tune sees."""
+
+        settings = Settings(evaluator=SPEC, scratch="unused")
+        profile = Profile(name="mine", cpus=0.5, timeout=77)
+        folder = tmp_path / "study"
+
+        def driver(self) -> MemoryDriver:
+            return MemoryDriver([make_job(0)])
+
+    searcher = StudySearcher(Study())
+    assert searcher.settings == Settings(
+        evaluator=SPEC,
+        scratch=str(tmp_path / "study" / "checkpoints"),
+        timeout=77,
+        threads=1,
+        request={"CPU": 0.5},
+    )
+    fit(tmp_path, search_alg=searcher)
+    assert (tmp_path / "study" / "checkpoints" / "trial-0").is_dir()
+
+
 def test_study_rungs_stop_by_the_studys_verdict(tmp_path: Path) -> None:
     driver = MemoryDriver(
         [make_job(trial) for trial in range(3)], verdict=lambda trial, report: Verdict.STOP
