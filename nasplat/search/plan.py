@@ -6,6 +6,7 @@ budget that the cluster can never spend.
 
 from __future__ import annotations
 
+import inspect
 import random
 import tempfile
 import time
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nasplat.content import load_file
 from nasplat.evaluate.base import Context
 from nasplat.execute.cluster import Cluster, local_cluster, this_machine
 from nasplat.execute.preflight import preflight
 from nasplat.execute.profile import Profile, load_profile
 from nasplat.graph.cost import COSTS
+from nasplat.graph.op import Op
 from nasplat.hardware.device import Device, find_device
 from nasplat.search.budget import Budget, parse_budget
 from nasplat.search.jobs import JobMaker
@@ -39,6 +42,7 @@ from nasplat.tasks.base import Task
 from nasplat.tasks.load import load_task
 from nasplat.tasks.recipe import Recipe
 
+_OP_SAMPLES = 32  # random candidates that are searched for ops of the user's own
 _SHARE_SAMPLES = 200  # random candidates that tell which share keeps the cheap constraints
 
 
@@ -174,7 +178,7 @@ def make_plan(
         executor=executor,
         evaluator=spec,
         recipe=dict(recipe or {}),
-        op_files=_op_files(space, op_files),
+        op_files=_op_files(space, found, op_files),
         final_epochs=final_epochs or 2 * epochs,
     )
     return Plan(
@@ -197,10 +201,27 @@ def _cluster(profile: Profile) -> Cluster:
     return local_cluster(profile) if profile.local else this_machine()
 
 
-def _op_files(space: str, files: Sequence[str]) -> tuple[str, ...]:
-    """A space file of the user's own may define ops beside its space, so workers load it too."""
-    own = [space] if space.endswith(".py") else []
-    return tuple(str(Path(file).resolve()) for file in (*files, *own))
+def _op_files(name: str, space: Space, files: Sequence[str]) -> tuple[str, ...]:
+    """The files that define ops beyond the library's, so that workers load them too.
+
+    Beside the given ones those of all ops that a space file of the user's own imports or defines, and
+    of the ops that random candidates hold.
+    """
+    found = {str(Path(file).resolve()): None for file in files}
+    if name.endswith(".py"):
+        kinds = [kind for kind in vars(load_file(Path(name))).values() if isinstance(kind, type)]
+        kinds += [
+            type(node.op)
+            for candidate in space.batch(_OP_SAMPLES, random.Random(0))
+            for node in candidate.graph.nodes
+        ]
+        own = (kind for kind in kinds if issubclass(kind, Op) and _is_own(kind))
+        found.update({str(Path(inspect.getfile(kind)).resolve()): None for kind in own})
+    return tuple(found)
+
+
+def _is_own(kind: type[Op]) -> bool:
+    return kind.__module__.partition(".")[0] != "nasplat"
 
 
 def seconds_per_epoch(plan: Plan) -> float:
