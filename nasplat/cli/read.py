@@ -108,7 +108,9 @@ def trials(
         dict(objective) for objective in record.objectives
     ]
     rows = report_rows.sort_rows(rows, sort, descending=best_is_largest != reverse)[:limit]
-    shown = [report_rows.short_trial(row) for row in rows]
+    measured = {name for row in rows for name in row["metrics"]}
+    metrics = [name for name in dict.fromkeys([*objectives, sort]) if name in measured]
+    shown = [report_rows.short_trial(row, metrics) for row in rows]
     output.line(render(rows, form, columns=report_rows.TRIAL_FIELDS, shown=shown))
 
 

@@ -71,10 +71,13 @@ def trial_row(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def short_trial(row: Row) -> dict[str, Any]:
-    """A trial as a table shows it."""
+def short_trial(row: Row, metrics: Iterable[str] | None = None) -> dict[str, Any]:
+    """A trial as a table shows it, with these metrics; None: with all."""
     shown = {name: row[name] for name in TRIAL_FIELDS if name not in ("started", "ended")}
-    return {**shown, "digest": units.short(row["digest"]), "params": row["costs"].get("params")}
+    shown["digest"] = units.short(row["digest"])
+    if metrics is not None:
+        shown["metrics"] = {name: row["metrics"].get(name) for name in metrics}
+    return {**shown, "params": row["costs"].get("params")}
 
 
 def sort_rows(
