@@ -117,7 +117,9 @@ def main() -> None:
         urls = [f"sqlite:///{Path(folder) / name}.db" for name in ("recorded", "study")]
         print(f"driver in memory:    {in_memory(count):8,.0f} evaluations per second")
         print(f"recorded in SQLite:  {recorded(count, urls[0]):8,.0f} evaluations per second")
-        print(f"whole study:         {as_study(options.study, urls[1]):8,.0f} evaluations per second")
+        print(
+            f"whole study:         {as_study(options.study, urls[1]):8,.0f} evaluations per second"
+        )
 
 
 if __name__ == "__main__":
