@@ -148,7 +148,7 @@ class Rows:
     def near(self, genotype: Genotype, other_than: Sequence[Genotype]) -> Genotype:
         distance = np.abs(self.codes - self.space.encode(genotype)).sum(1)
         nearest = np.argsort(distance, kind="stable")[: len(other_than) + 1].tolist()
-        return next(one for row in nearest if (one := self.genotypes[row]) not in other_than)
+        return next(one for row in nearest if (one := self.genotypes[int(row)]) not in other_than)
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
         return self.near(self.space.mutate(genotype, rng), [genotype])

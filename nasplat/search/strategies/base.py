@@ -142,7 +142,11 @@ class Strategy(ABC):
         self._told.setdefault(observation.number, []).append(observation)
 
     def quality(self) -> dict[str, Any] | None:
-        """How well the strategy predicts, JSON; ``None`` when it predicts nothing."""
+        """How well the strategy predicts, JSON; ``None`` when it predicts nothing.
+
+        Keys: ``name`` of the model, ``kendall_tau`` held out, ``target`` that it is for, ``fitted_on``
+        how many results; a strategy may add to them.
+        """
         return None
 
     def rng_for(self, proposed: int) -> random.Random:

@@ -98,12 +98,15 @@ class Guided(Strategy):
             surrogate = self._surrogate() if len(self.results) > 1 else None
         if surrogate is None or not surrogate.taus:
             return None
+        worst = int(np.argmin(surrogate.taus))
+        modelled = [number for number in range(self.objectives) if number not in self.exact]
         return {
             "name": "gaussian-process",
             "kendall_tau": min(surrogate.taus),
             "kendall_tau_by_objective": surrogate.taus,
             "say": _say(surrogate),
-            "rows": surrogate.rows,
+            "target": f"objective {modelled[worst]}",
+            "fitted_on": surrogate.rows,
             "method": "trials left out one by one",
         }
 

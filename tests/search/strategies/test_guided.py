@@ -39,8 +39,9 @@ def test_it_says_how_well_it_predicts() -> None:
     quality = search.strategy.quality()
     assert quality is not None
     assert quality["kendall_tau"] == min(quality["kendall_tau_by_objective"]) > 0.5
-    assert quality["rows"] == len(search.told)
+    assert quality["fitted_on"] == len(search.told)
     assert quality["say"] == 1.0
+    assert quality["target"] in ("objective 0", "objective 1")
 
 
 def test_it_says_nothing_before_it_has_learned() -> None:
@@ -65,6 +66,7 @@ def test_exact_objectives_are_computed_and_not_learned() -> None:
     quality = search.strategy.quality()
     assert quality is not None
     assert len(quality["kendall_tau_by_objective"]) == 1
+    assert quality["target"] == "objective 0"
     for proposal in search.proposals:
         if proposal.origin["step"] == "acquisition":
             predicted = proposal.origin["predicted"][1]
@@ -97,7 +99,7 @@ def test_rungs_teach_it_what_more_training_brings() -> None:
     search.run(12, observe)
     quality = search.strategy.quality()
     assert quality is not None
-    assert quality["rows"] == 2 * len(search.told)
+    assert quality["fitted_on"] == 2 * len(search.told)
     assert quality["kendall_tau"] > 0.5
 
 
