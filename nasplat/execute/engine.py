@@ -93,14 +93,9 @@ class RayExecutor:
     def _tune(self, driver: Driver, files: Path, scratch: Path) -> None:
         from ray import tune
 
+        from nasplat.execute.callback import GraceOver, StudyCallback
         from nasplat.execute.trainable import Trainable
-        from nasplat.execute.tune import (
-            GraceOver,
-            StudyCallback,
-            StudyRungs,
-            StudySearcher,
-            worker_settings,
-        )
+        from nasplat.execute.tune import StudyRungs, StudySearcher, worker_settings
 
         searcher = StudySearcher(
             driver,

@@ -13,16 +13,11 @@ from ray import tune
 
 from nasplat.errors import Failure, UsageError
 from nasplat.execute.base import Verdict
+from nasplat.execute.callback import StudyCallback, why_died
 from nasplat.execute.profile import Profile
 from nasplat.execute.session import ray_session
 from nasplat.execute.trainable import Settings, Trainable
-from nasplat.execute.tune import (
-    ParetoRungs,
-    StudyCallback,
-    StudyRungs,
-    StudySearcher,
-    why_died,
-)
+from nasplat.execute.tune import ParetoRungs, StudyRungs, StudySearcher
 from nasplat.testing.driver import MemoryDriver, make_job
 from nasplat.testing.scripted import SPEC
 
