@@ -324,8 +324,6 @@ class SqueezeGate(Op):
 class ReLUConvBN(KernelOp):
     """Activation, convolution without bias, normalisation: the convolution of cells [Dong2020].
 
-    For the digest it keeps zero, as its benchmark counts: what it makes of zero is one learned constant.
-
     Attributes:
         channels: Channels that go out; ``None`` keeps their number.
         kernel: Odd side of the kernel.
@@ -335,7 +333,6 @@ class ReLUConvBN(KernelOp):
     """
 
     kind: ClassVar[str] = "relu_conv_bn"
-    keeps_zero: ClassVar[bool] = True
 
     channels: int | None = None
     kernel: int = 3
