@@ -92,6 +92,9 @@ class Strategy(ABC):
             break one are never proposed.
         exact: Objectives that follow from the candidate alone, such as its parameters: number of the
             objective to a function that gives its (minimised) value.
+
+    Attributes:
+        keys: What was told, by what tells candidates apart.
     """
 
     name: ClassVar[str]
@@ -110,6 +113,7 @@ class Strategy(ABC):
         self.seed = seed
         self.cheap = cheap
         self.exact = dict(exact or {})
+        self.keys: set[Key] = set()
         self._told: dict[int, list[Observation]] = {}
         self._proposed = 0
 
@@ -139,6 +143,7 @@ class Strategy(ABC):
 
     def tell(self, observation: Observation) -> None:
         """Take note of what became of a trial; later reports of one trial add to earlier ones."""
+        self.keys.add(key_of(observation.candidate))
         self._told.setdefault(observation.number, []).append(observation)
 
     def quality(self) -> dict[str, Any] | None:
@@ -164,11 +169,6 @@ class Strategy(ABC):
         """The last word on each finished trial that did not fail, in the order of trials."""
         return [seen[-1] for seen in self.trials if seen[-1].final and seen[-1].values is not None]
 
-    @property
-    def keys(self) -> set[Key]:
-        """What was told, by what tells candidates apart."""
-        return {key_of(seen[-1].candidate) for seen in self._told.values()}
-
 
 class Turn:
     """One call of :meth:`Strategy.ask`: its randomness, and what may not be proposed.
@@ -188,7 +188,7 @@ class Turn:
         self.pending = pending
         self.rng = rng
         self.proposals: list[Proposal] = []
-        self._taken = strategy.keys | {key_of(candidate) for candidate in pending}
+        self._taken = {key_of(candidate) for candidate in pending}
         self.tried: set[Genotype] = set()
         self._nearest: tuple[float, Genotype] | None = None
 
@@ -204,7 +204,7 @@ class Turn:
 
     def taken(self, key: Key) -> bool:
         """Whether something was told, is pending or was accepted in this turn."""
-        return key in self._taken
+        return key in self._taken or key in self.strategy.keys
 
     @property
     def nearest(self) -> Genotype | None:
