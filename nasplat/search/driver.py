@@ -384,11 +384,10 @@ class StudyDriver:
             item.broken = f"breaks {', '.join(broken)}"
             return Verdict.STOP
         values = self.history.values(item.metrics)
-        if report.fidelity == 0 or values is None:
+        last = report.fidelity >= self.settings.fidelities[-1]
+        if report.fidelity == 0 or values is None or last:
             return Verdict.CONTINUE
         others = self.history.at_rung(report.fidelity, trial, values)
-        if report.fidelity >= self.settings.fidelities[-1]:
-            return Verdict.CONTINUE
         self._tell(trial, item.candidate, item.metrics, report.fidelity, final=False)
         if rung_verdict(others, values, self.settings.eta):
             return Verdict.CONTINUE
