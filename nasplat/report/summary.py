@@ -48,20 +48,17 @@ def front_table(front: Sequence[Mapping[str, Any]], objectives: Sequence[Mapping
 def status_text(status: Mapping[str, Any]) -> str:
     """A study's status as `nasplat status` prints it."""
     objectives = "  ".join(f"{item['metric']}:{item['direction']}" for item in status["objectives"])
-    lines = [
-        f"study     {status['study']}  ({status['state']})",
-        f"space     {status['space']}",
-        f"task      {status['task']}",
-        f"optimise  {objectives}",
-    ]
-    if status.get("constraints"):
-        lines.append(f"subject to {'  '.join(map(str, status['constraints']))}")
-    lines += [
-        f"budget    {live.budget_text(status)}  {live.bar(live.share_used(status))}",
-        f"trials    {live.trials_text(status)}",
-        f"quality   {live.quality_text(status)}",
-    ]
-    return "\n".join(lines)
+    lines = {
+        "study": f"{status['study']}  ({status['state']})",
+        "space": status["space"],
+        "task": status["task"],
+        "optimise": objectives,
+        "subject to": "  ".join(status.get("constraints") or []),
+        "budget": f"{live.budget_text(status)}  {live.bar(live.share_used(status))}",
+        "trials": live.trials_text(status),
+        "quality": live.quality_text(status),
+    }
+    return "\n".join(f"{label:<10}  {text}" for label, text in lines.items() if text)
 
 
 def program() -> str:
