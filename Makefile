@@ -11,9 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECKED := nasplat search_spaces predictors
 
-# PyTorch's wheels without CUDA where there is no NVIDIA GPU: a tenth of the download. `make TORCH_INDEX= ...`
-# takes whatever the usual index holds. One thread per process: trials run side by side.
-TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+# One thread per process: trials run side by side.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-all check format bench clean help
@@ -24,14 +22,13 @@ help:  ## list the targets
 $(STAMP): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("nasplat needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --retries 1 -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,postgres]'
 	touch $@
 
 demo: $(STAMP)  ## search hybrid-vit on the digits for three minutes, export and verify a winner
 	study=demo
 	if $(BIN)/nasplat status "$$study" >/dev/null 2>&1; then study="demo-$$(date +%Y%m%d-%H%M%S)"; fi
-	$(BIN)/nasplat search --space hybrid-vit --task digits --budget 3min --study "$$study"
+	$(BIN)/nasplat search --space hybrid-vit --task digits --budget 3min --epochs 9 --final-epochs 40 --study "$$study"
 	$(BIN)/nasplat export "$$study" --best accuracy
 
 test: $(STAMP)  ## the tests that take seconds each
@@ -45,7 +42,7 @@ check: $(STAMP)  ## formatting, lint, types, import floors, and the wheel in an 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CHECKED)
 	$(BIN)/lint-imports
-	TORCH_INDEX="$(TORCH_INDEX)" .ci/check-wheel $(BIN)/python
+	.ci/check-wheel $(BIN)/python
 
 format: $(STAMP)  ## rewrite the sources in the common form
 	$(BIN)/ruff check --fix .

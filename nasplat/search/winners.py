@@ -260,6 +260,7 @@ def _manifest(
             "fingerprint": task.fingerprint,
             "preprocessing": dict(task.preprocessing),
         },
+        "classes": list(task.classes),
         "hardware": study.settings.device,
     }
 

@@ -56,6 +56,7 @@ class Task(ABC):
         fingerprint: Hash of the data, of what was done to it, and of the splits.
         spec: JSON from which ``load_task`` makes the same task on another process or machine.
         sizes: Number of examples of ``train``, ``validation`` and ``test``.
+        classes: Names of the classes in the order of the outputs; empty where there are none.
         natural: Whether examples are images that keep their class when mirrored.
         preprocessing: JSON that says how a raw example becomes an input (for exported models).
     """
@@ -67,6 +68,7 @@ class Task(ABC):
     fingerprint: str
     spec: dict[str, Any]
     sizes: Mapping[str, int]
+    classes: tuple[str, ...] = ()
     natural: bool = False
     preprocessing: Mapping[str, Any]
 
