@@ -39,6 +39,7 @@ from nasplat.store.records import (
     NewReport,
     NewTrial,
     PredictorRecord,
+    ReportRecord,
     StudyRecord,
     StudyState,
     TrialState,
@@ -496,11 +497,7 @@ class StudyDriver:
             if trial.failure is not None:
                 self.history.failures[str(trial.failure)] += 1
         for report in self.store.reports(name):
-            costs = self._candidates[report.number].cost.as_dict()
-            metrics = {**costs, **report.metrics}
-            values = self.history.values(metrics)
-            if report.fidelity > 0 and values is not None:
-                self.history.at_rung(report.fidelity, report.number, values)
+            self._retell(report)
         for trial in ended:
             metrics = {} if trial.state is TrialState.FAILED else known_metrics(trial)
             if trial.state is TrialState.COMPLETE:
@@ -508,3 +505,13 @@ class StudyDriver:
             candidate = self._candidates[trial.number]
             self._tell(trial.number, candidate, metrics, trial.fidelity or 1, final=True)
         self._waiting = [trial.number for trial in waiting]
+
+    def _retell(self, report: ReportRecord) -> None:
+        """Tell the strategy what a trial reached at a rung, as when it was reported."""
+        candidate = self._candidates[report.number]
+        metrics = {**candidate.cost.as_dict(), **report.metrics}
+        values = self.history.values(metrics)
+        if values is None or not 0 < report.fidelity < self.settings.fidelities[-1]:
+            return
+        self.history.at_rung(report.fidelity, report.number, values)
+        self._tell(report.number, candidate, metrics, report.fidelity, final=False)

@@ -43,6 +43,14 @@ def best_values(objectives: Sequence[Objective]) -> tuple[float | None, ...]:
     return tuple(found)
 
 
+def worst_values(objectives: Sequence[Objective]) -> tuple[float | None, ...]:
+    """What counts for nothing in each objective, minimised: a score of 0; the rest is not known."""
+    return tuple(
+        0.0 if item.direction == "max" and item.metric in _PERFECT_SCORES else None
+        for item in objectives
+    )
+
+
 class History:
     """Results of a study so far.
 
@@ -114,7 +122,9 @@ class History:
     def hypervolume(self) -> float | None:
         """Share of the study's frame that the front dominates, in [0, 1]; ``None`` before a result."""
         feasible = [values for _, (values, broken) in sorted(self._complete.items()) if broken <= 0]
-        frame = study_frame(feasible, best=best_values(self.objectives))
+        frame = study_frame(
+            feasible, best=best_values(self.objectives), worst=worst_values(self.objectives)
+        )
         if frame is None or not feasible:
             return None
         return frame.hypervolume([self._complete[number][0] for number in self.front])

@@ -142,15 +142,20 @@ def test_a_spent_budget_is_said_and_can_be_extended(create: Create, storage: str
     assert len(again.trials()) == 9
 
 
+@pytest.mark.parametrize("strategy", ["random", "nsga2", "guided", "optuna-tpe"])
 def test_an_extended_search_proposes_what_one_long_search_does(
-    create: Create, tmp_path: object
+    create: Create, tmp_path: object, strategy: str
 ) -> None:
-    long = create("long", storage=f"sqlite:///{tmp_path}/long.db", budget="15trials")
+    long = create(
+        "long", storage=f"sqlite:///{tmp_path}/long.db", budget="24trials", strategy=strategy
+    )
     long.run()
-    short = create("short", storage=f"sqlite:///{tmp_path}/short.db", budget="6trials")
+    short = create(
+        "short", storage=f"sqlite:///{tmp_path}/short.db", budget="15trials", strategy=strategy
+    )
     short.run()
     resumed = Study.load("short", f"sqlite:///{tmp_path}/short.db")
-    resumed.extend("15trials")
+    resumed.extend("24trials")
     resumed.run()
     assert fingerprint(resumed) == fingerprint(long)
 

@@ -6,10 +6,10 @@ and latency of NAS-Bench-201 cells on real devices [Li2021], perplexity and late
 How well does each recipe of predictors/ order cells that it was not fitted on?
 Candidates are typed graphs of real spaces; only the training is looked up.
 
-    python bench/steering.py --data DATA                    # all three, all strategies, 20 seeds
-    python bench/steering.py --data DATA --part optimum --seeds 5 --strategies guided evolution
+    python benchmarks/steering.py --data DATA                    # all three, all strategies, 20 seeds
+    python benchmarks/steering.py --data DATA --part optimum --seeds 5 --strategies guided evolution
 
-DATA holds ``nasbench201/`` and ``hw_gpt_bench/`` as .npz files without pickles; without it nothing is
+DATA holds ``nasbench201/`` and ``hw_gpt_benchmarks/`` as .npz files without pickles; without it nothing is
 measured, which is said in one line. Every architecture counts once by its digest: a table row whose
 digest came earlier in the table is that earlier row.
 

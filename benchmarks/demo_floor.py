@@ -1,7 +1,7 @@
 """Compares strategies on the demo itself: hybrid-vit on digits, real training, equal number of trials.
 
-    python bench/demo_floor.py                                # guided, nsga2, random; 5 seeds; 40 trials
-    python bench/demo_floor.py --objectives accuracy:max macs:min --epochs 3      # without measuring
+    python benchmarks/demo_floor.py                                # guided, nsga2, random; 5 seeds; 40 trials
+    python benchmarks/demo_floor.py --objectives accuracy:max macs:min --epochs 3      # without measuring
 
 Prints the median over seeds of the hypervolume, measured in one frame for all searches: accuracy from 0 to
 1, every other objective from 0 to the largest value that any search met. Trials of one process at a time
