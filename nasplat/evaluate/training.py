@@ -108,6 +108,8 @@ class Trainer:
         seed: int,
         device: torch.device,
     ) -> None:
+        # Measuring latency sets this for the whole process; training gives the same with or without it.
+        torch.set_flush_denormal(True)
         self.module = module.to(device)
         self.task = task
         self.recipe = recipe
