@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
 # Before torch, onnxruntime or a Ray worker is started: tests run beside each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
