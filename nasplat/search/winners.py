@@ -26,7 +26,7 @@ from nasplat.graph.graph import Graph
 from nasplat.graph.serialise import graph_from_json
 from nasplat.search.history import known_metrics, objectives_of
 from nasplat.search.jobs import trial_seed
-from nasplat.search.objectives import Objective, parse_constraint, violation
+from nasplat.search.objectives import Objective, minimised, parse_constraint, violation
 from nasplat.search.study import Study
 from nasplat.store.records import ArtifactRecord, TrialRecord, TrialState
 from nasplat.tasks.base import Batch, Task
@@ -65,7 +65,8 @@ def choose(
 
     Args:
         study: The study.
-        best: A metric, and bounds that hold for it: ``accuracy where latency_ms<=10``.
+        best: A metric, and bounds that hold for it: ``accuracy where latency_ms<=10``; of equal ones the
+            study's other objectives decide.
         pareto: The whole front.
         arch: A digest or the beginning of one.
 
@@ -112,7 +113,14 @@ def _best(study: Study, text: str, trials: list[TrialRecord]) -> TrialRecord:
     if not kept:
         ranges = "; ".join(_range(bound.metric, trials) for bound in bounds)
         raise NotFoundError(f"no complete trial of {study.name!r} keeps {rest!r}; {ranges}")
-    return min(kept, key=lambda trial: objective.minimised(known_metrics(trial)[metric]))
+    others = [other for other in objectives_of(study.record) if other.metric != metric]
+
+    def key(trial: TrialRecord) -> tuple[float, ...]:
+        values = known_metrics(trial)
+        rest = minimised(others, values) or (math.inf,) * len(others)
+        return (objective.minimised(values[metric]), *rest)
+
+    return min(kept, key=key)
 
 
 def _range(metric: str, trials: list[TrialRecord]) -> str:

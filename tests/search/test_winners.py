@@ -38,6 +38,14 @@ def test_a_metric_to_be_minimised_is(study: Study) -> None:
     assert smallest.costs["params"] == min(t.costs["params"] for t in complete)
 
 
+def test_of_equal_ones_the_other_objectives_decide(create: Create) -> None:
+    study = create(budget="3trials", epochs=1)
+    for latency in (3.0, 1.0, 2.0):
+        study.tell(study.ask(), {"accuracy": 0.9, "latency_ms": latency})
+    (best,) = choose(study, best="accuracy")
+    assert best.metrics["latency_ms"] == 1.0
+
+
 def test_the_whole_front_is_chosen_in_its_order(study: Study) -> None:
     assert [t.number for t in choose(study, pareto=True)] == [r["number"] for r in study.pareto()]
 
