@@ -4,6 +4,9 @@ It implements :class:`nasplat.execute.base.Driver`. Candidates come from the str
 study of the store already has are taken over; every change of state is one transaction; the budget is what
 ends it. It knows neither Ray nor torch.
 
+It is long on purpose: all that happens to a trial stands in one place, in the order in
+which it happens.
+
 Life of a trial: waiting -> running, under a lease -> reports at rungs -> complete, stopped or failed.
 """
 

@@ -162,8 +162,9 @@ def make_plan(
     bounds = tuple(parse_constraint(text, metrics) for text in constraints)
     found = load_space(space, made)
     make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=options)
-    if any(bound.cheap for bound in bounds):
-        check_satisfiable(bounds, found.cost_ranges())
+    cheap = {bound.metric for bound in bounds if bound.cheap}
+    if cheap:
+        check_satisfiable(bounds, found.cost_ranges(*sorted(cheap)))
     named = {objective.metric for objective in wanted} | {bound.metric for bound in bounds}
     spec = dict(evaluator or {"kind": "train"})
     measured = bool(named & set(MEASURED)) and spec["kind"] not in QUICK

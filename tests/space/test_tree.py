@@ -20,7 +20,7 @@ TYPES = {"a": Vector(2), "b": Vector(3), "c": Vector(1)}
 def tree(share: str = "nothing", tasks: int = 3) -> Space:
     blocks = tuple(Keep(size=Choice(1, 2)) for _ in range(2))
     names = list(HEADS)[:tasks]
-    body = Tree(blocks, {name: HEADS[name] for name in names}, share=share)  # type: ignore[arg-type]  # one of the two
+    body = Tree(blocks, {name: HEADS[name] for name in names}, share=share)  # type: ignore[arg-type]  # any mode
     return Space(Steps(t=body), {"x": Vector(4)}, {name: TYPES[name] for name in names})
 
 
