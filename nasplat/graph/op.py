@@ -125,6 +125,8 @@ class Op(Expression):
     """Inputs that are zero may be left out, as in a sum."""
     keeps_zero: ClassVar[bool] = False
     """The output is zero when every input is."""
+    onnx_reason: ClassVar[str] = ""
+    """Why the op cannot be exported to ONNX with equal results; empty: it can."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

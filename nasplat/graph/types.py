@@ -126,8 +126,129 @@ class Logits(TensorType):
     classes: int
 
 
+@dataclass(frozen=True)
+class Points(TensorType):
+    """A set of points in space, ``(batch, count, 3)``."""
+
+    count: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(count, 3)``: three coordinates each."""
+        return (self.count, 3)
+
+
+@dataclass(frozen=True)
+class Scores(TensorType):
+    """Attention scores or weights, ``(batch, heads, queries, keys)``: an edge that ops may read and mix."""
+
+    heads: int
+    queries: int
+    keys: int
+
+
+@dataclass(frozen=True)
+class KeyValues(TensorType):
+    """Keys and values of attention, ``(batch, 2, heads, length, dim)``: a cache that many layers may read.
+
+    ``dim`` is the width of one head.
+    """
+
+    heads: int
+    length: int
+    dim: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(2, heads, length, dim)``: keys first, then values."""
+        return (2, self.heads, self.length, self.dim)
+
+
+@dataclass(frozen=True)
+class Presence(TensorType):
+    """Which of ``length`` places are occupied, ``(batch, length)`` of 0 and 1.
+
+    What depends on run-time content (learned chunks, tokens that stopped early) has a length that is
+    only bounded when a graph is built: it is ``Tokens`` of the greatest length beside a ``Presence``.
+    """
+
+    length: int
+
+    def example(self, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Random marks, shape ``(batch, length)``; the first place is always occupied."""
+        import torch
+
+        marks = (torch.rand(batch, self.length, generator=generator) < 0.5).float()
+        marks[:, 0] = 1.0
+        return marks
+
+
+class _Shaped(TensorType):
+    """A type whose number of axes is free."""
+
+    def __post_init__(self) -> None:
+        for size in self.sizes:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise GraphTypeError(
+                    f"sizes of {type(self).__name__} must be positive integers, got {size!r}"
+                )
+
+
+@dataclass(frozen=True, init=False)
+class Grid(_Shaped):
+    """Channels over a grid of any number of position axes, ``(batch, channels, *axes)``.
+
+    ``Grid(8, 4, 16, 16)`` has three: such as time, electrodes and scales, or patches and their pixels.
+    Written channel first as ``Image`` and ``Volume`` are.
+    """
+
+    channels: int
+    axes: tuple[int, ...]
+
+    def __init__(self, channels: int, *axes: int) -> None:
+        object.__setattr__(self, "channels", channels)
+        object.__setattr__(self, "axes", axes)
+        self.__post_init__()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Channels, then the length of every axis."""
+        return (self.channels, *self.axes)
+
+
+@dataclass(frozen=True, init=False)
+class Weights(_Shaped):
+    """Weights that travel on an edge, ``(batch, *axes)``: made by one node, applied by another."""
+
+    axes: tuple[int, ...]
+
+    def __init__(self, *axes: int) -> None:
+        object.__setattr__(self, "axes", axes)
+        self.__post_init__()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The length of every axis."""
+        return self.axes
+
+
 TYPES: Mapping[str, type[TensorType]] = {
-    kind.__name__: kind for kind in (Image, Volume, Series, Tokens, Ids, Vector, Logits)
+    kind.__name__: kind
+    for kind in (
+        Image,
+        Volume,
+        Series,
+        Tokens,
+        Ids,
+        Vector,
+        Logits,
+        Points,
+        Scores,
+        KeyValues,
+        Presence,
+        Grid,
+        Weights,
+    )
 }
 
 

@@ -6,27 +6,24 @@ It knows where ops are defined, not what they do.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from nasplat import content
 from nasplat.errors import UsageError
 from nasplat.graph.op import Op
-from nasplat.ops import attention, conv, ffn, head, merge, mixer, norm, patch, position, resample
 
-FAMILIES: tuple[ModuleType, ...] = (
-    conv,
-    attention,
-    mixer,
-    ffn,
-    norm,
-    position,
-    merge,
-    resample,
-    patch,
-    head,
-)
-"""The modules of the library that define ops."""
+
+def _families() -> tuple[ModuleType, ...]:
+    """Every module beside this one that defines ops, by name."""
+    folder = Path(__file__).parent
+    modules = [
+        import_module(f"nasplat.ops.{file.stem}")
+        for file in sorted(folder.glob("*.py"))
+        if file.stem not in ("__init__", Path(__file__).stem)
+    ]
+    return tuple(module for module in modules if ops_of(module))
 
 
 def ops_of(module: ModuleType) -> list[type[Op]]:
@@ -40,6 +37,10 @@ def ops_of(module: ModuleType) -> list[type[Op]]:
         and "__dataclass_fields__" in vars(item)
         and not name.startswith("_")
     ]
+
+
+FAMILIES = _families()
+"""The modules of the library that define ops."""
 
 
 def table_of(owners: Iterable[tuple[str, ModuleType]]) -> dict[str, type[Op]]:

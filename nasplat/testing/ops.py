@@ -31,6 +31,8 @@ from nasplat.graph.types import TensorType
 
 TOLERANCE = 1e-4
 """Largest difference between a module and its export, absolute and relative."""
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
+"""Layers whose weights have the bit width of their node."""
 
 
 class Case:
@@ -204,7 +206,7 @@ class OpConformance:
             cost = case.op.cost(*case.inputs)
             module, inputs = _meta(case)
             assert cost.params == sum(item.numel() for item in module.parameters()), str(case)
-            layers = [item for item in module.modules() if isinstance(item, nn.Linear | nn.Conv2d)]
+            layers = [item for item in module.modules() if isinstance(item, LAYERS)]
             assert cost.weights == sum(item.weight.numel() for item in layers), str(case)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 module(*inputs)
@@ -287,6 +289,11 @@ class OpConformance:
             for got, wanted in self._pairs(program.module()(*other), module(*other)):
                 torch.testing.assert_close(got, wanted, atol=self.tolerance, rtol=self.tolerance)
 
+    def test_an_op_that_cannot_be_exported_to_onnx_says_why(self) -> None:
+        for case in self.cases:
+            reason = case.op.onnx_reason
+            assert not reason or len(reason.split()) >= 4, f"{case}: say why in a sentence"
+
     @pytest.mark.slow
     @pytest.mark.filterwarnings(
         # Torch's exporter warns of its own internals and of dynamic axes that it finds equal.
@@ -297,6 +304,8 @@ class OpConformance:
         import onnxruntime
 
         for case in self.cases:
+            if case.op.onnx_reason:
+                continue
             module, inputs, shapes = _export(case, 2)
             program = torch.onnx.export(
                 module, inputs, dynamo=True, dynamic_shapes=shapes, verbose=False

@@ -7,14 +7,20 @@ import torch
 
 from nasplat.errors import GraphTypeError
 from nasplat.graph.types import (
+    Grid,
     Ids,
     Image,
+    KeyValues,
     Logits,
+    Points,
+    Presence,
+    Scores,
     Series,
     TensorType,
     Tokens,
     Vector,
     Volume,
+    Weights,
     type_from_json,
     type_to_json,
 )
@@ -27,6 +33,12 @@ EVERY = [
     (Ids(7, 11), (7,)),
     (Vector(6), (6,)),
     (Logits(10), (10,)),
+    (Points(5), (5, 3)),
+    (Scores(2, 7, 9), (2, 7, 9)),
+    (KeyValues(2, 7, 4), (2, 2, 7, 4)),
+    (Presence(6), (6,)),
+    (Grid(3, 4, 5, 6, 7), (3, 4, 5, 6, 7)),
+    (Weights(4, 3), (4, 3)),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Bodies with open decisions that several search spaces are made of."""
