@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 from nasplat import content
 from nasplat.errors import NasplatError, SpaceError, UsageError
@@ -31,32 +33,74 @@ class Typed(Protocol):
         """Type of each output that a model must have, by name."""
 
 
+@dataclass(frozen=True)
+class Types:
+    """Typed inputs and outputs without data: what a space file names in ``EXAMPLES``, and a preset.
+
+    Attributes:
+        inputs: Type of each input, by name.
+        outputs: Type of each output, by name.
+    """
+
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+
+    def __str__(self) -> str:
+        """``Image(1, 8, 8) -> Logits(10)``."""
+        inputs, outputs = tuple(self.inputs.values()), tuple(self.outputs.values())
+        return f"{show_types(inputs)} -> {show_types(outputs)}"
+
+
 def known_spaces() -> list[str]:
     """Names of the shipped spaces, sorted."""
     return content.names(FOLDER)
 
 
-def load_space(name: str | Path, task: Typed) -> Space:
-    """Make the space for a task.
+def examples(name: str | Path) -> dict[str, Types]:
+    """The reduced problems that a space file names, the first the one it is searched on by itself.
 
     Args:
-        name: A shipped space (``hybrid-vit``) or the path of a file of the user's own (``./mine.py``).
-        task: Its inputs and outputs decide what the space looks like.
+        name: A shipped space or the path of a file of the user's own.
+
+    Raises:
+        UsageError: No such space or file.
+        SpaceError: The file raises.
+    """
+    return dict(getattr(load_module(name)[1], "EXAMPLES", {}))
+
+
+def load_module(name: str | Path) -> tuple[Path, ModuleType]:
+    """The file of a space and what it defines.
 
     Raises:
         UsageError: No such space or file; lists the known ones, nearest first.
-        SpaceError: The file raises, defines no ``space``, does not return a :class:`Space`, does not
-            take the types of the task, or holds candidates that do not type-check.
+        SpaceError: The file raises.
     """
     file = content.find("space", str(name), FOLDER)
     try:
-        module = content.load_file(file)
+        return file, content.load_file(file)
     except NasplatError as error:
         raise SpaceError(
             f"{file} raises while it is loaded: {error.message}", hint=error.hint
         ) from error
     except Exception as error:
         raise SpaceError(f"{file} raises while it is loaded: {_where(error, file)}") from error
+
+
+def load_space(name: str | Path, task: Typed, **options: Any) -> Space:
+    """Make the space for a task.
+
+    Args:
+        name: A shipped space (``hybrid-vit``) or the path of a file of the user's own (``./mine.py``).
+        task: Its inputs and outputs decide what the space looks like.
+        options: Keyword arguments that the file's function ``space`` takes beside the task.
+
+    Raises:
+        UsageError: No such space or file; lists the known ones, nearest first.
+        SpaceError: The file raises, defines no ``space``, does not return a :class:`Space`, does not
+            take the types of the task, or holds candidates that do not type-check.
+    """
+    file, module = load_module(name)
     make = getattr(module, "space", None)
     if not callable(make):
         public = [other for other in vars(module) if not other.startswith("_")]
@@ -66,7 +110,7 @@ def load_space(name: str | Path, task: Typed) -> Space:
             "or start from `nasplat new space`.",
         )
     try:
-        made = make(task)
+        made = make(task, **options)
     except UsageError as error:
         raise SpaceError(f"{file}: {error.message}", hint=error.hint) from error
     except Exception as error:

@@ -6,6 +6,7 @@ strategy: these see decision points, genotypes and costs.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -22,11 +23,12 @@ from nasplat.graph.types import TensorType, show_types
 from nasplat.space import check as checks
 from nasplat.space import definition, encoding, variation
 from nasplat.space import plan as plans
+from nasplat.space.axes import Axis, Narrowing, Patterns, holds
 from nasplat.space.base import Compiler, Place, Run
 from nasplat.space.candidate import Candidate
-from nasplat.space.decisions import Trial
+from nasplat.space.decisions import Scalar, Trial
 from nasplat.space.genotype import Genotype
-from nasplat.space.plan import Point, Values, product
+from nasplat.space.plan import Plan, Point, Site, Values, product
 from nasplat.space.ranges import Bounds, CostSearch, Satisfiability
 
 
@@ -44,6 +46,8 @@ class Space:
         name: How the space is called in tables.
         check: How many random genotypes are built, beside every single option, to see that all
             type-check; None: nothing is checked.
+        axes: The design choices of the literature that the space holds, by name: how each option is read
+            off a genotype. Labels: they do not enter the version.
 
     Raises:
         SpaceError: The definition is malformed, or some candidates do not type-check; names the
@@ -65,8 +69,10 @@ class Space:
         recipe: Mapping[str, Any] | None = None,
         name: str = "space",
         check: int | None = CHECKED,
+        axes: Mapping[str, Axis] | None = None,
     ) -> None:
         self.name = name
+        self.axes = dict(axes or {})
         self.inputs = dict(inputs)
         self.outputs = None if outputs is None else dict(outputs)
         self.body = body
@@ -83,13 +89,43 @@ class Space:
             key: compiler.reader(value, Place("recipe"), key) for key, value in self.recipe.items()
         }
         settings = [decided for decided, _ in self._recipe.values()]
-        self._plan = plans.simplify(product(self._body.plan, *settings))
+        self._settle(product(self._body.plan, *settings), self._body.plan, compiler.sites)
+        if check is not None:
+            checks.check(self._plan, self.graph, name=name, batch=check)
+
+    def _settle(self, plan: Plan, body: Plan, sites: list[Site]) -> None:
+        """Take over the plan of all decisions, the part of it that shapes the graph, and the sites."""
+        self._plan = plans.simplify(plan)
+        self._shaping = plans.simplify(body)
+        self._whole, self._whole_shaping, self._sites = plan, body, sites
         self.points: dict[str, Point] = {
             entry[0].path: entry[0] for entry in plans.entries(self._plan)
         }
-        self._sites = compiler.sites
-        if check is not None:
-            checks.check(self._plan, self.graph, name=name, batch=check)
+
+    def within(self, *wanted: Patterns | tuple[str, Patterns]) -> Space:
+        """The same space with fewer values: its genotypes are genotypes of this one.
+
+        Args:
+            wanted: Path patterns (see :mod:`nasplat.space.axes`) with the values that decisions of such
+                paths keep; with a name, ``("the paper", {...})``, errors call them by it.
+
+        Raises:
+            SpaceError: A pattern names no decision, or no value is left for one.
+        """
+        named = [item if isinstance(item, tuple) else ("asked for", item) for item in wanted]
+        narrowing = Narrowing(self._whole, named)
+        plan, sites = narrowing.apply(self._whole, self._sites)
+        body, _ = narrowing.apply(self._whole_shaping, ())
+        made = copy.copy(self)
+        for name, item in vars(Space).items():
+            if isinstance(item, cached_property):
+                vars(made).pop(name, None)
+        made._settle(plan, body, sites)
+        return made
+
+    def holds(self, genotype: Mapping[str, Any], axis: str, option: Scalar = None) -> bool:
+        """Whether an option of an axis holds for a genotype; see :func:`nasplat.space.axes.holds`."""
+        return holds(self.axes, genotype, axis, option)
 
     def __repr__(self) -> str:
         inputs = show_types(tuple(self.inputs.values()))
@@ -258,7 +294,7 @@ class Space:
 
     @cached_property
     def _costs(self) -> CostSearch:
-        return CostSearch(plans.simplify(self._body.plan), self.cost_of)
+        return CostSearch(self._shaping, self.cost_of)
 
     def cost_ranges(self, *names: str) -> dict[str, tuple[float, float]]:
         """Least and greatest value of costs that a search attained (see ``ranges``); worked out once.
