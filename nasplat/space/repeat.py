@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -9,7 +10,10 @@ from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, label_of
 from nasplat.space.decisions import Decision
-from nasplat.space.plan import product
+from nasplat.space.plan import Plan, product
+
+Wire = Callable[[Run, Refs, int], Refs]
+"""Adds so many copies to a graph: references in, references out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,34 +63,47 @@ class Repeat(Combinator):
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
         """Copies stand below their number, from 0; ``times`` below the repeated part."""
-        point = (
-            compiler.point(self.times, place, "times") if isinstance(self.times, Decision) else None
-        )
-        times = self._times()
+        parts = self._copies(compiler, place)
+        emits = [part.emit for part in parts]
+
+        def wire(run: Run, refs: Refs, number: int) -> Refs:
+            for index in range(number):
+                refs = emits[index](run, refs)
+            return refs
+
+        plans = [product(*(part.plan for part in parts[:number])) for number in self._times()]
+        return self._part(compiler, place, plans, wire)
+
+    def _copies(self, compiler: Compiler, place: Place) -> list[Part]:
+        """The body in the place of every copy."""
         parts: list[Part] = []
-        for number in range(max(times)):
+        for number in range(max(self._times())):
             copy = self._place(place, number)
             parts.append(compiler.part(self.body, copy))
             if self.share == "nothing":
                 compiler.site(copy, parts[-1].plan)
-        emits = [part.emit for part in parts]
-        if point is None:
+        return parts
 
-            def emit_all(run: Run, refs: Refs) -> Refs:
-                for one in emits:
-                    refs = one(run, refs)
-                return refs
+    def _with_merges(
+        self, compiler: Compiler, place: Place, merge: Expression, label: str
+    ) -> tuple[list[Part], list[Part]]:
+        """The copies, and a merge below ``label`` of each."""
+        parts = self._copies(compiler, place)
+        places = [self._place(place, number).at(label) for number in range(len(parts))]
+        return parts, [compiler.part(merge, at) for at in places]
 
-            return Part(product(*(part.plan for part in parts)), emit_all)
+    def _part(self, compiler: Compiler, place: Place, plans: list[Plan], wire: Wire) -> Part:
+        """The whole: ``plans`` are those for each number of copies in the domain of ``times``."""
+        if not isinstance(self.times, Decision):
+            number = self.times
+            return Part(plans[0], lambda run, refs: wire(run, refs, number))
+        point = compiler.point(self.times, place, "times")
         path = point.path
-        branches = tuple(product(*(part.plan for part in parts[:number])) for number in times)
 
         def emit(run: Run, refs: Refs) -> Refs:
-            for index in range(run.values[path]):
-                refs = emits[index](run, refs)
-            return refs
+            return wire(run, refs, run.values[path])
 
-        return Part(((point, branches if any(branches) else None),), emit)
+        return Part(((point, tuple(plans) if any(plans) else None),), emit)
 
     def _place(self, place: Place, number: int) -> Place:
         if self.share == "nothing":
