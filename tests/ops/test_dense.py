@@ -1,0 +1,110 @@
+"""Ops of dense prediction keep the contract of ops."""
+
+from __future__ import annotations
+
+from nasplat.graph.types import Image, Series, Tokens, Vector, Volume
+from nasplat.ops.dense import (
+    ContextGate,
+    MaskQueryHead,
+    MultiScaleFusion,
+    PixelHead,
+    UpsampleTo,
+)
+from nasplat.testing.ops import Case, OpConformance
+
+SMALL, FINE = Image(6, 3, 4), Image(4, 5, 8)
+
+
+class TestUpsampleTo(OpConformance):
+    cases = (
+        Case(UpsampleTo(), SMALL, FINE),
+        Case(UpsampleTo(mode="nearest", channels=5), SMALL, FINE),
+        Case(UpsampleTo(mode="pixel_shuffle"), SMALL, FINE),
+        Case(UpsampleTo(mode="transposed"), SMALL, FINE),
+        Case(UpsampleTo(mode="pixel_shuffle"), Series(6, 3), Series(4, 7)),
+        Case(UpsampleTo(mode="transposed"), Volume(6, 2, 3, 2), Volume(4, 4, 5, 3)),
+        Case(UpsampleTo(), Volume(6, 2, 3, 2), Volume(4, 4, 5, 3)),
+    )
+    refused = (
+        Case(UpsampleTo(), SMALL),
+        Case(UpsampleTo(), FINE, SMALL),
+        Case(UpsampleTo(), SMALL, Series(4, 9)),
+        Case(UpsampleTo(channels=0), SMALL, FINE),
+        Case(UpsampleTo(mode="x"), SMALL, FINE),
+    )
+    larger = (
+        (Case(UpsampleTo(), SMALL, FINE), Case(UpsampleTo(), Image(8, 3, 4), Image(5, 5, 8))),
+    )
+    golden = (
+        (Case(UpsampleTo(), SMALL, FINE), 28, 288),
+        (Case(UpsampleTo(mode="pixel_shuffle"), SMALL, FINE), 112, 1152),
+    )
+
+
+class TestPixelHead(OpConformance):
+    cases = (
+        Case(PixelHead(classes=3), SMALL),
+        Case(PixelHead(classes=3, kernel=3), SMALL, FINE),
+        Case(PixelHead(classes=2), Series(4, 5), Series(1, 9)),
+        Case(PixelHead(classes=2, kernel=3), Volume(4, 2, 3, 2), Volume(1, 4, 5, 3)),
+    )
+    refused = (
+        Case(PixelHead(classes=3), Vector(4)),
+        Case(PixelHead(classes=0), SMALL),
+        Case(PixelHead(classes=3, kernel=2), SMALL),
+    )
+    larger = ((Case(PixelHead(classes=3), SMALL), Case(PixelHead(classes=3, kernel=3), SMALL)),)
+    golden = ((Case(PixelHead(classes=3, kernel=3), SMALL, FINE), 165, 1944),)
+
+
+class TestMaskQueryHead(OpConformance):
+    cases = (
+        Case(MaskQueryHead(classes=3), Tokens(5, 8), SMALL, FINE),
+        Case(MaskQueryHead(classes=3), Tokens(5, 8), SMALL),
+        Case(MaskQueryHead(classes=2), Tokens(5, 8), Volume(4, 2, 3, 2), Volume(1, 4, 5, 3)),
+    )
+    refused = (
+        Case(MaskQueryHead(classes=3), SMALL, SMALL),
+        Case(MaskQueryHead(classes=3), Tokens(5, 8), Vector(3)),
+        Case(MaskQueryHead(classes=0), Tokens(5, 8), SMALL),
+    )
+    larger = (
+        (
+            Case(MaskQueryHead(classes=3), Tokens(5, 8), SMALL),
+            Case(MaskQueryHead(classes=3), Tokens(7, 12), SMALL),
+        ),
+    )
+    golden = ((Case(MaskQueryHead(classes=3), Tokens(5, 8), SMALL), 169, 1220),)
+
+
+class TestMultiScaleFusion(OpConformance):
+    cases = (
+        Case(MultiScaleFusion(heads=2), FINE, SMALL),
+        Case(MultiScaleFusion(weighting="conv"), FINE, SMALL, Image(8, 2, 2)),
+        Case(MultiScaleFusion(heads=2, head_dim=3), Volume(4, 4, 5, 3), Volume(6, 2, 3, 2)),
+    )
+    refused = (
+        Case(MultiScaleFusion(), FINE),
+        Case(MultiScaleFusion(), FINE, Series(3, 4)),
+        Case(MultiScaleFusion(weighting="x"), FINE, SMALL),
+        Case(MultiScaleFusion(heads=0), FINE, SMALL),
+        Case(MultiScaleFusion(head_dim=0), FINE, SMALL),
+    )
+    larger = (
+        (
+            Case(MultiScaleFusion(weighting="conv"), FINE, SMALL),
+            Case(MultiScaleFusion(weighting="conv"), Image(5, 5, 8), Image(8, 3, 4)),
+        ),
+    )
+    golden = ((Case(MultiScaleFusion(weighting="conv"), FINE, SMALL), 58, 1248),)
+
+
+class TestContextGate(OpConformance):
+    cases = (
+        Case(ContextGate(), SMALL),
+        Case(ContextGate(reduction=2), Volume(4, 2, 3, 2)),
+        Case(ContextGate(), Series(4, 5)),
+    )
+    refused = (Case(ContextGate(), Vector(4)), Case(ContextGate(reduction=0), SMALL))
+    larger = ((Case(ContextGate(), Image(8, 3, 4)), Case(ContextGate(), Image(12, 3, 4))),)
+    golden = ((Case(ContextGate(), Image(8, 3, 4)), 79, 144),)
