@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from nasplat.ops.modules.channels import channel_shape, make_channel_map
-from nasplat.ops.modules.common import make_norm
 
 
 def channel_means(x: torch.Tensor, rank: int) -> torch.Tensor:
@@ -49,7 +48,7 @@ class SelectiveMerge(nn.Module):
         self.rank = rank
         self.shape = channel_shape(channels, rank) if rank else (1, channels)
         self.squeeze = GroupedLinear(channels, squeezed, groups)
-        self.norm = make_norm(norm, squeezed, image=False)
+        self.norm = nn.BatchNorm1d(squeezed) if norm == "batch" else nn.Identity()
         self.act = nn.ReLU()
         self.excite = nn.ModuleList(GroupedLinear(squeezed, channels, groups) for _ in range(count))
 
