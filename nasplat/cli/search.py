@@ -48,7 +48,8 @@ def search(
         typer.Option(
             metavar="TASK",
             help="digits, a folder with one folder of images for each class, FILE.npz, "
-            "openml:NAME, or FILE.py of your own.  [default: digits]",
+            "openml:NAME, or FILE.py of your own; `nasplat task list` shows all.  "
+            "[default: the space's own]",
             show_default=False,
         ),
     ] = None,
@@ -77,6 +78,24 @@ def search(
         typer.Option(
             metavar="'METRIC<=NUMBER'",
             help="What every winner must keep, such as 'params<=5M'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    within: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DESIGN|PATTERN=VALUES",
+            help="Search only inside a published design, such as davit, or where decisions have "
+            "these values, such as 'stages.*.depth=1,2'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DESIGN",
+            help="Start from candidates of a published design, such as crossvit; may be repeated. "
+            "`nasplat survey list` shows the designs.",
             show_default=False,
         ),
     ] = None,
@@ -164,6 +183,8 @@ def search(
         "study": study,
         "objective": objective,
         "constraint": constraint,
+        "within": within,
+        "like": like,
         "strategy": strategy,
         "option": option,
         "seed": seed,

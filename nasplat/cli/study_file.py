@@ -27,7 +27,7 @@ _RENAMED = {
     "ops": "op_files",
 }
 """Options whose name differs from that of the library."""
-_LISTS = ("objective", "constraint", "ops")
+_LISTS = ("objective", "constraint", "ops", "within", "like")
 _FILE_ONLY = ("recipe", "evaluator")
 """Settings that are mappings and have no option."""
 _NEEDED = ("space", "budget")
@@ -46,12 +46,15 @@ def merged(file: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = _read(file, [*given, *_FILE_ONLY]) if file is not None else {}
     found.update({name: value for name, value in given.items() if value is not None})
-    found.setdefault("task", "digits")
     if missing := [f"--{name}" for name in _NEEDED if name not in found]:
         raise UsageError(
             f"a search needs {' and '.join(missing)}",
             hint="For instance: nasplat search --space hybrid-vit --task digits --budget 10min",
         )
+    if "task" not in found:
+        from nasplat.space.load import default_task
+
+        found["task"] = default_task(found["space"])
     for name in _LISTS:
         if isinstance(found.get(name), str):
             found[name] = [found[name]]

@@ -35,6 +35,7 @@ from nasplat.search.objectives import (
 )
 from nasplat.search.settings import QUICK, Settings, rungs
 from nasplat.search.strategies.table import DEFAULT, find_strategy, make_strategy
+from nasplat.space.designs import restricted
 from nasplat.space.load import load_space
 from nasplat.space.space import Space
 from nasplat.tasks.base import Task
@@ -121,6 +122,8 @@ def make_plan(
     recipe: Mapping[str, Any] | None = None,
     evaluator: Mapping[str, Any] | None = None,
     op_files: Sequence[str] = (),
+    within: Sequence[str] = (),
+    like: Sequence[str] = (),
     seed: int = 0,
 ) -> Plan:
     """Resolve a search.
@@ -144,6 +147,8 @@ def make_plan(
         recipe: Fields of the training recipe that differ from its defaults.
         evaluator: Spec of the evaluator; by default training.
         op_files: Files that define ops beyond the library's.
+        within: Designs of the space, or rules ``PATTERN=VALUE,VALUE``, that every candidate keeps to.
+        like: Designs of the space that the first candidates are drawn from.
         seed: Seed of everything random.
 
     Raises:
@@ -160,7 +165,7 @@ def make_plan(
     metrics = (*made.metrics, *MEASURED, *COSTS)
     wanted = parse_objectives(objectives, made.metrics)
     bounds = tuple(parse_constraint(text, metrics) for text in constraints)
-    found = load_space(space, made)
+    found = restricted(load_space(space, made), within)
     make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=options)
     cheap = {bound.metric for bound in bounds if bound.cheap}
     if cheap:
@@ -170,6 +175,8 @@ def make_plan(
     measured = bool(named & set(MEASURED)) and spec["kind"] not in QUICK
     settings = Settings(
         space=str(Path(space).resolve()) if space.endswith(".py") else space,
+        within=tuple(within),
+        like=tuple(like),
         strategy=strategy,
         options=dict(options or {}),
         fidelities=rungs(epochs, eta, min_epochs),
@@ -181,6 +188,7 @@ def make_plan(
         op_files=_op_files(space, found, op_files),
         final_epochs=final_epochs or 2 * epochs,
     )
+    settings.starts(found)  # refuses what the space does not hold
     return Plan(
         name=name or f"{Path(space).stem}-{Path(made.name).stem}",
         space=found,

@@ -12,6 +12,9 @@ from typing import Any
 
 from nasplat.errors import UsageError
 from nasplat.search.strategies.table import DEFAULT
+from nasplat.space.designs import restricted
+from nasplat.space.load import Typed, load_space
+from nasplat.space.space import Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,8 @@ class Settings:
 
     Attributes:
         space: Name or path that loads the space again.
+        within: Designs and rules that every candidate keeps to (see ``nasplat.space.designs.restricted``).
+        like: Designs that the first candidates are drawn from.
         strategy: Name of the strategy, or ``file.py:Class``.
         options: Settings of the strategy.
         fidelities: Rungs in cumulative epochs, rising; the last is a complete trial.
@@ -38,6 +43,8 @@ class Settings:
     """
 
     space: str
+    within: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
     strategy: str = DEFAULT
     options: Mapping[str, Any] = field(default_factory=dict)
     fidelities: tuple[int, ...] = (3, 9, 27)
@@ -51,8 +58,8 @@ class Settings:
     final_epochs: int = 54
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fidelities", tuple(self.fidelities))
-        object.__setattr__(self, "op_files", tuple(self.op_files))
+        for name in ("fidelities", "op_files", "within", "like"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         wrong = []
         rungs = self.fidelities
         if not rungs or rungs[0] < 1 or any(low >= high for low, high in itertools.pairwise(rungs)):
@@ -67,6 +74,25 @@ class Settings:
             wrong.append(f"final_epochs must be at least 1, got {self.final_epochs}")
         if wrong:
             raise UsageError("; ".join(wrong))
+
+    def load_space(self, task: Typed) -> Space:
+        """The space for a task, narrowed to what the study searches.
+
+        Raises:
+            UsageError: There is no such space or design.
+            SpaceError: The space file is broken, or a design contradicts the space.
+        """
+        return restricted(load_space(self.space, task), self.within)
+
+    def starts(self, space: Space) -> list[tuple[str, Space]]:
+        """For each of the first proposals the design that it is drawn from, and the part of the space.
+
+        Raises:
+            UsageError: There is no such design.
+            SpaceError: A design contradicts the space.
+        """
+        parts = [(design, restricted(space, [design])) for design in self.like]
+        return [part for part in parts for _ in range(STARTS)]
 
     @property
     def trains(self) -> bool:
@@ -91,6 +117,8 @@ class Settings:
         return cls(**data)
 
 
+STARTS = 4
+"""How many first candidates are drawn from each design that a search starts from."""
 EXECUTORS: tuple[str, ...] = ("ray", "inline")
 QUICK: frozenset[str] = frozenset({"tabular", "proxies"})
 """Kinds of evaluators whose results are recorded in batches."""

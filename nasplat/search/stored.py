@@ -16,7 +16,6 @@ from nasplat.search.budget import Budget
 from nasplat.search.driver import StudyDriver
 from nasplat.search.history import History, constraints_of, objectives_of
 from nasplat.search.settings import Settings
-from nasplat.space.load import load_space
 from nasplat.space.space import Space
 from nasplat.store.records import SpaceRecord, StudyRecord, StudyState, TrialRecord, TrialState
 from nasplat.store.store import Store
@@ -72,7 +71,7 @@ class StoredStudy:
             UsageError: The space has changed and does not hold every candidate any more.
         """
         if self._space is None:
-            space = load_space(self.settings.space, self.task)
+            space = self.settings.load_space(self.task)
             if space.version != self.record.space.version:
                 self._take_new_version(space)
             self._space = space

@@ -170,6 +170,7 @@ class Study(StoredStudy):
             cheap=broken if cheap else None,
             exact=exact,
             options=self.settings.options,
+            starts=self.settings.starts(self.space),
         )
 
     def driver(self) -> StudyDriver:

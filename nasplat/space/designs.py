@@ -9,6 +9,7 @@ training.
 from __future__ import annotations
 
 import inspect
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -208,6 +209,36 @@ def _keeps(space: Space, axis: str, choices: Choices, genotype: Mapping[str, Any
     parts = [rules(option_of(axis, held, option)) for option in choices.options]
     occur = [any(rule.present(genotype) for rule in part) for part in parts]
     return any(occur) if choices.alternatives else all(occur)
+
+
+def restricted(space: Space, items: Sequence[str]) -> Space:
+    """The part of a space that keeps to all of several designs and rules.
+
+    Args:
+        space: A shipped space, or one of a user's own for rules alone.
+        items: Each the slug of a design of this space, or ``PATTERN=VALUE,VALUE`` with a path pattern
+            and JSON values, words without quotes.
+
+    Raises:
+        UsageError: No such design.
+        SpaceError: A design or rule contradicts the space, or they contradict each other.
+    """
+    wanted: list[tuple[str, Patterns]] = []
+    for item in items:
+        pattern, equals, values = item.partition("=")
+        if equals:
+            wanted.append((item, {pattern.strip(): tuple(map(_value, values.split(",")))}))
+        else:
+            wanted += rules_of(find_design(item, space.name), space.axes)
+    return space.within(*wanted) if wanted else space
+
+
+def _value(text: str) -> Scalar:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip()
+    return value if isinstance(value, bool | int | float | str | None) else text.strip()
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,19 @@ def examples(name: str | Path) -> dict[str, Types]:
     return dict(getattr(load_module(name)[1], "EXAMPLES", {}))
 
 
+def default_task(name: str | Path) -> str:
+    """The task that a space is searched on unless told otherwise: the file's ``TASK``, else digits.
+
+    Args:
+        name: A shipped space or the path of a file of the user's own.
+
+    Raises:
+        UsageError: No such space or file.
+        SpaceError: The file raises.
+    """
+    return str(getattr(load_module(name)[1], "TASK", "digits"))
+
+
 def load_module(name: str | Path) -> tuple[Path, ModuleType]:
     """The file of a space and what it defines.
 

@@ -95,9 +95,12 @@ class Strategy(ABC):
 
     Attributes:
         keys: What was told, by what tells candidates apart.
+        starts: For each of the first proposals, in order, what it is like and the part of the space that
+            it is drawn from.
     """
 
     name: ClassVar[str]
+    starts: Sequence[tuple[str, Space]] = ()
 
     def __init__(
         self,
@@ -135,7 +138,9 @@ class Strategy(ABC):
         unheard = {key_of(candidate) for candidate in pending} - self.keys
         done = max(self._proposed, len(self._told) + len(unheard))
         turn = Turn(self, count, pending, self.rng_for(done))
-        self.propose(turn)
+        begin(turn, done)
+        if not turn.full:
+            self.propose(turn)
         if not turn.full:
             fall_back(turn)
         self._proposed = done + len(turn.proposals)
@@ -240,6 +245,18 @@ class Turn:
             return False
         self.accept(candidate, **origin)
         return True
+
+
+def begin(turn: Turn, done: int) -> None:
+    """Offer the first proposals, each drawn from the part of the space that it is to be like.
+
+    Args:
+        turn: To fill.
+        done: How many proposals there were before.
+    """
+    for like, part in turn.strategy.starts[done : done + turn.count]:
+        offered = (part.sample(turn.rng) for _ in range(TRIES))
+        any(turn.offer(genotype, like=like) for genotype in offered)
 
 
 def fall_back(turn: Turn) -> None:

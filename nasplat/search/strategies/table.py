@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,7 @@ def make_strategy(
     cheap: Measure | None = None,
     exact: Mapping[int, Measure] | None = None,
     options: Mapping[str, Any] | None = None,
+    starts: Sequence[tuple[str, Space]] = (),
 ) -> Strategy:
     """Make a strategy by name.
 
@@ -91,6 +92,7 @@ def make_strategy(
         cheap: As for :class:`Strategy`.
         exact: As for :class:`Strategy`.
         options: Settings of this strategy, such as ``{"population": 50}``.
+        starts: As ``Strategy.starts``.
 
     Raises:
         UsageError: The name is not known, or an option is not one of this strategy.
@@ -103,7 +105,9 @@ def make_strategy(
         raise UsageError(
             f"strategy {name!r} has no option {', '.join(map(repr, offending))}; it has: {listing}"
         )
-    return found(space, objectives=objectives, seed=seed, cheap=cheap, exact=exact, **given)
+    made = found(space, objectives=objectives, seed=seed, cheap=cheap, exact=exact, **given)
+    made.starts = tuple(starts)
+    return made
 
 
 def _options(found: type[Strategy]) -> list[str]:
