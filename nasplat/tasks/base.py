@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     import torch
 
     from nasplat.tasks.augment import Augment
+    from nasplat.tasks.meters import Meter
 
 SEARCH_SPLITS: tuple[str, ...] = ("train", "validation")
+EVALUATED_AT_ONCE = 2**22
+"""Elements of inputs or of outputs that go through a model together when it is scored, about."""
+LARGEST_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class Batch:
 
     Attributes:
         inputs: One tensor ``(batch, *type.shape)`` for each input of the task, in its order.
-        targets: What the loss compares with: ``(batch,)`` class numbers, or ``(batch, classes)``
-            probabilities when examples were mixed.
+        targets: What the loss compares with, ``(batch, ...)``: for classification class numbers, or
+            ``(batch, classes)`` probabilities when examples were mixed.
     """
 
     inputs: tuple[torch.Tensor, ...]
@@ -57,7 +61,7 @@ class Task(ABC):
         spec: JSON from which ``load_task`` makes the same task on another process or machine.
         sizes: Number of examples of ``train``, ``validation`` and ``test``.
         classes: Names of the classes in the order of the outputs; empty where there are none.
-        natural: Whether examples are images that keep their class when mirrored.
+        natural: Whether examples are images that mean the same when mirrored.
         preprocessing: JSON that says how a raw example becomes an input (for exported models).
     """
 
@@ -110,7 +114,8 @@ class Task(ABC):
         Args:
             outputs: What a model returned: a tensor, or a mapping when it has several outputs.
             targets: ``Batch.targets``.
-            label_smoothing: Part of the target spread over all classes, in [0, 1).
+            label_smoothing: Part of the target spread over all classes, in [0, 1); tasks without
+                classes pay no heed to it.
         """
 
     @abstractmethod
@@ -123,6 +128,22 @@ class Task(ABC):
             outputs: Outputs for all examples, concatenated.
             targets: Their targets, concatenated.
         """
+
+    def meter(self) -> Meter:
+        """A running score over a split, equal to :meth:`score` of all batches put together.
+
+        A task whose outputs are large, or whose metrics are sums, does better than the default, which
+        keeps everything.
+        """
+        from nasplat.tasks.meters import Gathered
+
+        return Gathered(self.score)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Examples that go through a model together when it is scored, in [1, 512]."""
+        largest = max(kind.numel for kind in (*self.inputs.values(), *self.outputs.values()))
+        return max(1, min(LARGEST_BATCH, EVALUATED_AT_ONCE // largest))
 
     @abstractmethod
     def describe(self) -> str:
