@@ -19,8 +19,8 @@ from typing import Any
 from nasplat.errors import SpaceError
 from nasplat.graph.graph import GraphBuilder
 from nasplat.graph.op import FLOAT, Bits, Expression, Op, Sequence
-from nasplat.space.decisions import Decision, Formula
-from nasplat.space.plan import Plan, Point, Site, product
+from nasplat.space.decisions import Case, Decision, Formula
+from nasplat.space.plan import Entry, Plan, Point, Site, product
 
 Refs = tuple[str, ...]
 Reader = Callable[[Mapping[str, Any]], Any]
@@ -201,11 +201,13 @@ class Compiler:
         return self._by_key.get((id(decision), (*outer, (owner, number - 1))))
 
     def reader(self, value: Any, place: Place, label: str) -> tuple[Plan, Reader]:
-        """Compile a hyper-parameter: a plain value, a decision, a formula, or a tuple of these."""
+        """Compile a hyper-parameter: a plain value, decision, formula, case, or a tuple of these."""
         if isinstance(value, Decision):
             point = self.point(value, place, label)
             path = point.path
             return ((point, None),), lambda values: values[path]
+        if isinstance(value, Case):
+            return self.switch(value, place, label, lambda _: ())
         if isinstance(value, Formula):
             left, read_left = self.reader(value.left, place, label)
             right, read_right = self.reader(value.right, place, label)
@@ -218,6 +220,42 @@ class Compiler:
             plan = product(*(plan for plan, _ in parts))
             return plan, lambda values: tuple([read(values) for read in readers])
         return (), lambda values: value
+
+    def switch(
+        self, value: Any, place: Place, label: str, plan_of: Callable[[Any], Plan]
+    ) -> tuple[Plan, Reader]:
+        """Compile a value on which other decisions depend: plain, a countable decision or a case.
+
+        Args:
+            value: What is decided.
+            place: Where the part that asks stands.
+            label: Which of the part's values it is.
+            plan_of: The decisions that a value makes active.
+        """
+        if isinstance(value, Case):
+            point = self.point(value.decision, place, f"{label}_case")
+            keys = [value.decision.value(index) for index in range(value.decision.count or 0)]
+            chosen = {key: self._option(value.options[key], place, label, plan_of) for key in keys}
+            plans = tuple(plan for plan, _ in chosen.values())
+            path = point.path
+            entry: Entry = (point, plans if any(plans) else None)
+            return (entry,), lambda values: chosen[values[path]][1](values)
+        return self._option(value, place, label, plan_of)
+
+    def _option(
+        self, value: Any, place: Place, label: str, plan_of: Callable[[Any], Plan]
+    ) -> tuple[Plan, Reader]:
+        if isinstance(value, Case):
+            return self.switch(value, place, label, plan_of)
+        if isinstance(value, Decision) and value.count is not None:
+            point = self.point(value, place, label)
+            plans = tuple(plan_of(value.value(index)) for index in range(value.count))
+            path = point.path
+            entry: Entry = (point, plans if any(plans) else None)
+            return (entry,), lambda values: values[path]
+        if is_open(value):
+            return self.reader(value, place, label)
+        return plan_of(value), lambda values: value
 
     def node(self, place: Place) -> tuple[str, str | None]:
         """A name for a node that no other has, and its sharing group."""

@@ -1,4 +1,4 @@
-"""Decisions over values: ``Choice``, ``Int``, ``Float``, and arithmetic on them.
+"""Decisions over values: ``Choice``, ``Int``, ``Float``, arithmetic on them, and ``Case``.
 
 A decision is an object with an identity: used twice it is one decision, ``.fresh()`` makes an independent
 copy. It may stand wherever an op expects a plain value, which is why the makers are typed ``Any``:
@@ -11,6 +11,7 @@ import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from nasplat.errors import SpaceError
@@ -85,6 +86,49 @@ class Formula(Arithmetic):
 
     def __repr__(self) -> str:
         return f"({self.left!r} {self.operator} {self.right!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Case(Arithmetic):
+    """A value that depends on a decision: one for each value of the decision.
+
+    ``Case(rule, {"constant": 64, "free": Choice(32, 64)})`` is 64, or what a decision says that is active
+    only where the rule is ``"free"``.
+
+    Args:
+        decision: A decision with countably many values.
+        options: For each of its values a plain value, a decision, a formula or another case.
+
+    Raises:
+        SpaceError: The decision cannot be counted, or a value of it has no option.
+    """
+
+    decision: Any
+    options: Mapping[Any, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.decision, Decision) or self.decision.count is None:
+            raise SpaceError(f"Case needs a decision with countable values, got {self.decision!r}")
+        values = [self.decision.value(index) for index in range(self.decision.count)]
+        missing = [repr(value) for value in values if value not in self.options]
+        if missing:
+            raise SpaceError(f"Case on {self.decision} has no option for {', '.join(missing)}")
+
+
+def domain(value: Any) -> list[Any]:
+    """Every value that a plain value, a countable decision or a case of these may have.
+
+    Raises:
+        SpaceError: The values cannot be listed.
+    """
+    if isinstance(value, Case):
+        chosen = [value.options[key] for key in domain(value.decision)]
+        return list(dict.fromkeys(item for option in chosen for item in domain(option)))
+    if isinstance(value, Formula) or (isinstance(value, Decision) and value.count is None):
+        raise SpaceError(f"the values of {value!r} cannot be listed")
+    if isinstance(value, Decision):
+        return [value.value(index) for index in range(value.count or 0)]
+    return [value]
 
 
 class Decision(Arithmetic, ABC):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.ops.merge import Add
-from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, label_of
-from nasplat.space.decisions import Decision
-from nasplat.space.plan import Entry, Plan, Point, product
+from nasplat.space.base import Combinator, Compiler, Part, Place, Reader, Refs, Run, label_of
+from nasplat.space.decisions import Decision, domain
+from nasplat.space.plan import Plan, product
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +21,16 @@ class Residual(Combinator):
         body: What is learned beside the input; keeps the type unless ``skip`` changes it too.
         norm: The normalisation; None: nowhere.
         placement: ``pre``: before the body; ``post``: after the sum; ``sandwich``: before and after the
-            body, with two sets of weights; or a decision over these.
+            body, with two sets of weights; ``none``: nowhere; or a decision or a case over these.
         scale: Applied to what the body gives, such as a layer scale.
         skip: Applied to what is carried around, such as a projection.
         merge: Takes what is carried and what is learned, in this order.
 
     Raises:
-        SpaceError: A placement is not one of the three.
+        SpaceError: A placement is not one of the four.
     """
 
-    PLACEMENTS: ClassVar[tuple[str, ...]] = ("pre", "post", "sandwich")
+    PLACEMENTS: ClassVar[tuple[str, ...]] = ("pre", "post", "sandwich", "none")
 
     body: Expression
     norm: Expression | None = None
@@ -40,14 +40,9 @@ class Residual(Combinator):
     merge: Expression = field(default_factory=Add)
 
     def __post_init__(self) -> None:
-        strange = [value for value in self._placements() if value not in self.PLACEMENTS]
+        strange = [value for value in domain(self.placement) if value not in self.PLACEMENTS]
         if strange:
             raise SpaceError(f"placement must be one of {self.PLACEMENTS}, got {strange[0]!r}")
-
-    def _placements(self) -> list[Any]:
-        if isinstance(self.placement, Decision):
-            return [self.placement.value(index) for index in range(self.placement.count or 0)]
-        return [self.placement]
 
     @property
     def label(self) -> str:
@@ -60,11 +55,11 @@ class Residual(Combinator):
         body = compiler.part(self.body, place)
         pre = post = out = nothing
         norms: Plan = ()
-        placements = self._placements() if self.norm is not None else []
-        point: Point | None = None
+        read: Reader | None = None
         if self.norm is not None:
+            placements = domain(self.placement)
             if isinstance(self.placement, Decision):
-                point = compiler.point(self.placement, place, "placement")
+                compiler.point(self.placement, place, "placement")
             if set(placements) & {"pre", "sandwich"}:
                 pre = compiler.part(self.norm, place.at("norm"))
             if "post" in placements:
@@ -72,20 +67,15 @@ class Residual(Combinator):
             if "sandwich" in placements:
                 out = compiler.part(self.norm, place.at("norm_out"))
             by_name = {"pre": pre.plan, "post": post.plan, "sandwich": product(pre.plan, out.plan)}
-            plans = tuple(by_name[name] for name in placements)
-            if point is not None:
-                entry: Entry = (point, plans if any(plans) else None)
-                norms = (entry,)
-            else:
-                norms = plans[0]
+            norms, read = compiler.switch(
+                self.placement, place, "placement", lambda name: by_name.get(name, ())
+            )
         scale = compiler.part(self.scale, place.at("scale")) if self.scale is not None else nothing
         skip = compiler.part(self.skip, place.at("skip")) if self.skip is not None else nothing
         merge = compiler.part(self.merge, place.at("add"))
-        path = None if point is None else point.path
-        fixed = placements[0] if placements and point is None else None
 
         def emit(run: Run, refs: Refs) -> Refs:
-            placement = fixed if path is None else run.values[path]
+            placement = "none" if read is None else read(run.values)
             inner = refs
             if placement == "pre" or placement == "sandwich":
                 inner = pre.emit(run, inner)

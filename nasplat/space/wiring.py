@@ -1,4 +1,4 @@
-"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Tied``, ``Parallel``, ``Each``, taps."""
+"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Tied``, ``Parallel``, ``Each``, ``First``, taps."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nasplat.space.base import (
     Run,
     chain,
     join,
+    label_of,
     labels,
 )
 from nasplat.space.plan import product
@@ -197,6 +198,31 @@ class Pick(Combinator):
             return tuple([refs[number] for number in self.numbers])
 
         return Part((), emit)
+
+
+@dataclass(frozen=True, eq=False)
+class First(Combinator):
+    """A part on the first input; what comes beside it goes on unchanged, after what the part gives.
+
+    Args:
+        body: The part.
+    """
+
+    body: Expression
+
+    @property
+    def label(self) -> str:
+        """The name of the body."""
+        return label_of(self.body)
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """The body stands here."""
+        part = compiler.part(self.body, place)
+
+        def emit(run: Run, refs: Refs) -> Refs:
+            return (*part.emit(run, refs[:1]), *refs[1:])
+
+        return Part(part.plan, emit)
 
 
 @dataclass(frozen=True, eq=False)
