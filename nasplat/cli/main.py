@@ -19,7 +19,7 @@ from typing import Annotated
 
 import typer
 
-from nasplat.cli import database, doctor, export, new, output, query, read, search, space
+from nasplat.cli import database, doctor, export, new, output, query, read, search, space, survey
 from nasplat.errors import NasplatError
 
 INTERRUPTED = 130
@@ -44,6 +44,7 @@ app = typer.Typer(
 for verbs in (search, read, query, export, doctor):
     verbs.register(app)
 app.add_typer(space.app, name="space")
+app.add_typer(survey.app, name="survey")
 app.add_typer(new.app, name="new")
 app.add_typer(database.app, name="db")
 

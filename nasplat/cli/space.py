@@ -1,4 +1,4 @@
-"""The verbs about search spaces: ``nasplat space list | show | size | sample | check``."""
+"""The verbs about search spaces: ``nasplat space list | show | size | sample | check | presets | preset``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import typer
 
 from nasplat.cli import output
 from nasplat.cli.options import FormatOption, TaskOption
+from nasplat.errors import UsageError
 from nasplat.report import units
 from nasplat.report.tables import Format, render, render_one
 
 if TYPE_CHECKING:
+    from nasplat.space.load import Types
     from nasplat.space.space import Space
 
 app = typer.Typer(
@@ -38,15 +40,110 @@ def _load(space: str, task: str) -> Space:
 
 @app.command("list")
 def list_(form: FormatOption = Format.TABLE) -> None:
-    """List the search spaces that are known by name."""
+    """List the search spaces that are known by name, with their size on their own task."""
     from nasplat import content
+    from nasplat.space.designs import designs
+    from nasplat.space.load import default_task, examples, load_space
+    from nasplat.space.space import unchecked
 
-    rows = []
+    rows: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     for name in content.names("search_spaces"):
         file = content.find("space", name, "search_spaces")
-        rows.append({"space": name, "about": _about(file), "file": str(file)})
-    shown = [{key: row[key] for key in ("space", "about")} for row in rows]
+        kinds = examples(name)
+        with unchecked():
+            made = [load_space(name, types).size() for types in list(kinds.values())[:1]]
+        row = {
+            "space": name,
+            "size": made[0] if made else None,
+            "takes": [str(types) for types in kinds.values()],
+            "task": default_task(name),
+            "designs": len(designs(name)),
+            "about": _about(file),
+            "file": str(file),
+        }
+        rows.append(row)
+        shown.append(
+            {
+                "space": name,
+                "size": units.size(made[0]) if made else "",
+                "task": row["task"],
+                "designs": row["designs"],
+                "takes": "; ".join(dict.fromkeys(_kinds(types) for types in kinds.values())),
+                "about": row["about"],
+            }
+        )
     output.line(render(rows, form, shown=shown))
+
+
+def _kinds(types: Types) -> str:
+    """``Image -> Logits``: the kinds of types without their sizes."""
+    inputs, outputs = (
+        ", ".join(type(kind).__name__ for kind in kinds.values())
+        for kinds in (types.inputs, types.outputs)
+    )
+    return f"{inputs} -> {outputs}"
+
+
+@app.command()
+def presets(form: FormatOption = Format.TABLE) -> None:
+    """List the published models that are closed genotypes of the spaces, with their settings."""
+    from nasplat.space import designs
+
+    rows: list[dict[str, Any]] = [
+        {
+            "preset": name,
+            "space": make().space,
+            "settings": dict(designs.settings_of(name)),
+        }
+        for name, make in designs.presets().items()
+    ]
+    shown = [
+        {**row, "settings": ", ".join(f"{key}={value}" for key, value in row["settings"].items())}
+        for row in rows
+    ]
+    output.line(render(rows, form, shown=shown))
+
+
+@app.command()
+def preset(
+    name: Annotated[str, typer.Argument(metavar="PRESET", help="Such as deit.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SETTING=VALUE]...",
+            help="Sizes that differ from the family's defaults, such as dim=384 heads=6.",
+            show_default=False,
+        ),
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Show a published model of any size: its parameters, its costs and its genotype."""
+    from nasplat.space.designs import load_preset
+
+    candidate = load_preset(name, **dict(map(_setting, given or ())))
+    graph = candidate.graph
+    record = {
+        "preset": name,
+        "space": candidate.space,
+        "digest": candidate.digest,
+        "costs": candidate.cost.as_dict(),
+        "nodes": len(graph.nodes),
+        "genotype": dict(candidate.genotype),
+    }
+    costs = "\n".join(f"  {cost}  {number:,}" for cost, number in candidate.cost.as_dict().items())
+    text = f"{name} in {candidate.space}, {len(graph.nodes)} nodes, {candidate.digest}\n{costs}"
+    output.line(render_one(record, form, shown=text))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"a setting is NAME=VALUE, such as dim=384; got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def _about(file: Path) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +32,18 @@ from nasplat.space.decisions import Scalar, Trial
 from nasplat.space.genotype import Genotype
 from nasplat.space.plan import Plan, Point, Site, Values, product
 from nasplat.space.ranges import Bounds, CostSearch, Satisfiability
+
+_CHECKS: ContextVar[bool] = ContextVar("checks", default=True)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Make spaces without building their options: for reading sizes and decisions of known spaces."""
+    token = _CHECKS.set(False)
+    try:
+        yield
+    finally:
+        _CHECKS.reset(token)
 
 
 class Space:
@@ -90,7 +104,7 @@ class Space:
         }
         settings = [decided for decided, _ in self._recipe.values()]
         self._settle(product(self._body.plan, *settings), self._body.plan, compiler.sites)
-        if check is not None:
+        if check is not None and _CHECKS.get():
             checks.check(self._plan, self.graph, name=name, batch=check)
 
     def _settle(self, plan: Plan, body: Plan, sites: list[Site]) -> None:
