@@ -20,11 +20,10 @@ from nasplat.evaluate.base import Context, Job, Report
 from nasplat.evaluate.checkpoint import read_checkpoint, write_checkpoint
 from nasplat.evaluate.jobs import LATENCY, as_failure, check_graph, check_metrics, ops_of, task_of
 from nasplat.evaluate.training import (
-    EVALUATION_BATCH,
     Trainer,
     choose_device,
     derive_seed,
-    predict,
+    evaluate,
     threads,
 )
 from nasplat.graph.graph import Graph
@@ -129,7 +128,7 @@ def measure_latency(
 
     calibration = None
     if any(node.bits.quantised for node in graph.live):
-        batch = next(task.batches("train", 64))
+        batch = next(task.batches("train", min(64, task.evaluation_batch)))
         names = list(graph.inputs)
         calibration = [dict(zip(names, (x.numpy() for x in batch.inputs), strict=True))]
     where = next(iter(module.parameters())).device
@@ -254,5 +253,4 @@ def train_final(
 def score_test(module: nn.Module, task: Task) -> dict[str, float]:
     """Every metric on the test split: once, for a model that has been chosen and exported."""
     where = next(iter(module.parameters())).device
-    outputs, targets = predict(module, task.test(EVALUATION_BATCH), where)
-    return task.score(outputs, targets)
+    return evaluate(module, task.test(task.evaluation_batch), task.meter(), where)

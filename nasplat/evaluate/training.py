@@ -19,9 +19,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from nasplat.errors import Failure, TrialFailure, UsageError
 from nasplat.tasks.base import Batch, Task
+from nasplat.tasks.meters import Meter
 from nasplat.tasks.recipe import Recipe
 
-EVALUATION_BATCH = 512
+CHECKED = 50
+"""Steps after which a loss that is no number ends an epoch early."""
 #: Training loss over that of the first step from which a run counts as exploded.
 EXPLOSION = 10.0
 
@@ -61,26 +63,33 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @torch.no_grad()
-def predict(
+def evaluate(
     module: nn.Module,
     batches: Iterator[Batch],
+    meter: Meter,
     device: torch.device,
     heartbeat: Callable[[], None] = lambda: None,
-) -> tuple[Any, Tensor]:
-    """Outputs of a module for all examples, concatenated, and their targets, on the processor."""
+) -> dict[str, float]:
+    """Score a module over batches, outputs on the processor; the mode of the module stays as it was.
+
+    Raises:
+        TrialFailure: ``Failure.DIVERGED`` when an output is no number.
+    """
     was_training = module.training
     module.eval()
-    outputs: list[Any] = []
-    targets: list[Tensor] = []
-    for batch in batches:
-        heartbeat()
-        outputs.append(module(*(x.to(device) for x in batch.inputs)))
-        targets.append(batch.targets)
-    module.train(was_training)
-    if isinstance(outputs[0], Tensor):
-        return torch.cat(outputs).cpu(), torch.cat(targets)
-    joined = {name: torch.cat([out[name] for out in outputs]).cpu() for name in outputs[0]}
-    return joined, torch.cat(targets)
+    try:
+        for batch in batches:
+            heartbeat()
+            outputs = module(*(x.to(device) for x in batch.inputs))
+            named = outputs if isinstance(outputs, dict) else {"": outputs}
+            found = {name: value.cpu() for name, value in named.items()}
+            for value in found.values():
+                if not torch.isfinite(value).all():
+                    raise TrialFailure(Failure.DIVERGED, "outputs are no numbers")
+            meter.add(found if isinstance(outputs, dict) else found[""], batch.targets)
+    finally:
+        module.train(was_training)
+    return meter.result()
 
 
 class Trainer:
@@ -180,6 +189,8 @@ class Trainer:
                 if self._first_loss is None:
                     self._first_loss = float(loss)
                 total += loss
+                if index % CHECKED == CHECKED - 1 and not math.isfinite(float(total)):
+                    break
         mean = float(total) / self._steps
         self._check(mean)
         self.epoch += 1
@@ -256,16 +267,17 @@ class Trainer:
         Raises:
             TrialFailure: ``Failure.DIVERGED`` when an output is no number.
         """
+        task = self.task
         with self.averaged() as module:
-            outputs, targets = predict(
-                module, self.task.batches("validation", EVALUATION_BATCH), self.device, heartbeat
-            )
-        for output in outputs.values() if isinstance(outputs, dict) else (outputs,):
-            if not torch.isfinite(output).all():
+            batches = task.batches("validation", task.evaluation_batch)
+            try:
+                return evaluate(module, batches, task.meter(), self.device, heartbeat)
+            except TrialFailure as failure:
+                if failure.failure is not Failure.DIVERGED:
+                    raise
                 raise TrialFailure(
-                    Failure.DIVERGED, f"outputs are no numbers after epoch {self.epoch}"
-                )
-        return self.task.score(outputs, targets)
+                    Failure.DIVERGED, f"{failure.message} after epoch {self.epoch}"
+                ) from failure
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that training changes, by name, for a checkpoint."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -32,11 +31,11 @@ from nasplat.graph.serialise import graph_to_json
 BATCHES = (1, 2, 7)
 """Batch sizes at which artefacts are compared with the trained network."""
 
-Score = Callable[[dict[str, NDArray[Any]]], Mapping[str, float]]
-"""Metrics from the outputs on all examples, by name, in the order of the inputs."""
+Score = Callable[[Iterable[dict[str, NDArray[Any]]]], Mapping[str, float]]
+"""Metrics from the outputs by name of one batch after the other, in the order of the inputs."""
 
 Evaluation = tuple[Calibration, Score]
-"""Batches of inputs, and what scores the outputs on all of them together."""
+"""Batches of inputs, a list or the like that can be gone through twice, and what scores the outputs."""
 
 
 @dataclass(frozen=True)
@@ -267,31 +266,28 @@ def _evaluated(
     """The metrics as trained and through ONNX Runtime, on the same data."""
     batches, score = evaluation
     session = onnx_session(path)
-    names = list(graph.outputs)
-    found: dict[str, dict[str, list[NDArray[Any]]]] = {
-        side: {name: [] for name in names} for side in ("trained", "onnxruntime")
-    }
     examples = 0
-    for batch in feeds(graph, batches):
-        tensors = [torch.from_numpy(batch[name]) for name in graph.inputs]
-        examples += len(tensors[0])
-        for name, value in _outputs(graph, trained, tensors).items():
-            found["trained"][name].append(value.numpy())
-        for name, array in zip(names, session.run(None, batch), strict=True):
-            found["onnxruntime"][name].append(array)
-    if not examples:
-        raise ExportError(
-            "there is no data to compute the metric on: the batches hold no example",
-            hint="give at least one batch, or no evaluation at all",
-        )
+
+    def as_trained() -> Iterator[dict[str, NDArray[Any]]]:
+        nonlocal examples
+        for batch in feeds(graph, batches):
+            tensors = [torch.from_numpy(batch[name]) for name in graph.inputs]
+            examples += len(tensors[0])
+            made = _outputs(graph, trained, tensors)
+            yield {name: value.numpy() for name, value in made.items()}
+        if not examples:
+            raise ExportError(
+                "there is no data to compute the metric on: the batches hold no example",
+                hint="give at least one batch, or no evaluation at all",
+            )
+
+    def through_onnx() -> Iterator[dict[str, NDArray[Any]]]:
+        for batch in feeds(graph, batches):
+            yield dict(zip(graph.outputs, session.run(None, batch), strict=True))
+
     scores = {
-        side: {
-            metric: float(value)
-            for metric, value in score(
-                {name: np.concatenate(arrays) for name, arrays in outputs.items()}
-            ).items()
-        }
-        for side, outputs in found.items()
+        side: {metric: float(value) for metric, value in score(run()).items()}
+        for side, run in (("trained", as_trained), ("onnxruntime", through_onnx))
     }
     return {"examples": examples, **scores}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,18 +224,25 @@ def _arrays(task: Task, batch: Batch) -> dict[str, NDArray[Any]]:
 
 def _calibration(task: Task) -> list[dict[str, NDArray[Any]]]:
     """Some training data, for the ranges of quantised activations."""
-    batches = zip(range(CALIBRATION_BATCHES), task.batches("train", BATCH), strict=False)
+    batches = zip(
+        range(CALIBRATION_BATCHES),
+        task.batches("train", min(BATCH, task.evaluation_batch)),
+        strict=False,
+    )
     return [_arrays(task, batch) for _, batch in batches]
 
 
 def _test_split(task: Task) -> Evaluation:
     """The test split and its metrics; the only place that reads it."""
-    batches = list(task.test(BATCH))
-    targets = torch.cat([batch.targets for batch in batches])
+    batches = list(task.test(min(BATCH, task.evaluation_batch)))
 
-    def score(outputs: Mapping[str, NDArray[Any]]) -> Mapping[str, float]:
-        tensors = {name: torch.from_numpy(value) for name, value in outputs.items()}
-        return task.score(next(iter(tensors.values())) if len(tensors) == 1 else tensors, targets)
+    def score(outputs: Iterable[Mapping[str, NDArray[Any]]]) -> Mapping[str, float]:
+        meter = task.meter()
+        for batch, named in zip(batches, outputs, strict=True):
+            tensors = {name: torch.from_numpy(value) for name, value in named.items()}
+            single = len(tensors) == 1
+            meter.add(next(iter(tensors.values())) if single else tensors, batch.targets)
+        return meter.result()
 
     return [_arrays(task, batch) for batch in batches], score
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasplat.errors import Failure, TrialFailure, UsageError
-from nasplat.evaluate.training import Trainer, derive_seed, predict, seeded, threads
+from nasplat.evaluate.training import Trainer, derive_seed, evaluate, seeded, threads
 from nasplat.graph.graph import Graph
 from nasplat.graph.lower import lower
 from nasplat.tasks.digits import digits
@@ -179,18 +179,55 @@ def test_a_model_without_weights_is_refused() -> None:
         Trainer(nn.Flatten(), TASK, Recipe(), epochs=1, seed=0, device=CPU)
 
 
-def test_predict_joins_outputs_by_name_and_restores_the_mode() -> None:
-    class Two(nn.Module):
-        def forward(self, x: Tensor) -> dict[str, Tensor]:
-            assert not self.training
-            return {"a": x.flatten(1)[:, :2], "b": x.flatten(1)[:, :3]}
-
-    module = Two().train()
-    outputs, targets = predict(module, TASK.batches("validation", 50), CPU)
-    assert outputs["a"].shape == (179, 2)
-    assert outputs["b"].shape == (179, 3)
-    assert targets.shape == (179,)
+def test_scores_over_batches_are_those_of_the_whole_split(graph: Graph) -> None:
+    module = lower(graph, seed=1).train()
+    found = [
+        evaluate(module, TASK.batches("validation", size), TASK.meter(), CPU) for size in (50, 500)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert module.training
+    (batch,) = TASK.batches("validation", 500)
+    with torch.no_grad():
+        assert TASK.score(module.eval()(*batch.inputs), batch.targets) == pytest.approx(found[1])
+
+
+def test_outputs_beside_that_of_the_task_are_trained_and_do_not_score() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.exit, self.other = linear(), linear(), linear(3)
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            assert not torch.is_grad_enabled() or self.training
+            return {"early": self.exit(x), "logits": self.main(x), "features": self.other(x)}
+
+    module = Two()
+    before = [part[1].weight.detach().clone() for part in (module.main, module.exit, module.other)]
+    trainer = Trainer(
+        module, TASK, Recipe(batch_size=512, weight_decay=0.0), epochs=2, seed=0, device=CPU
+    )
+    trainer.train_epoch()
+    after = [part[1].weight for part in (module.main, module.exit, module.other)]
+    moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert moved == [True, True, False]
+    with torch.no_grad():
+        (batch,) = TASK.batches("validation", 500)
+        alone = TASK.score(module.main(*batch.inputs), batch.targets)
+    assert trainer.validate() == pytest.approx(alone)
+
+
+def test_a_loss_that_is_no_number_ends_the_epoch_early() -> None:
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    recipe = Recipe(batch_size=4)
+    trainer = Trainer(Constant(math.nan), TASK, recipe, epochs=1, seed=0, device=CPU)
+    with pytest.raises(TrialFailure, match="training loss is nan in epoch 1"):
+        trainer.train_epoch(count)
+    assert steps == 50 < TASK.sizes["train"] / 4
 
 
 def test_threads_are_put_back() -> None:
