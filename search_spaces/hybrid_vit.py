@@ -41,13 +41,14 @@ from nasplat.ops.attention import (
     CrossCovarianceAttention,
     LinearAttention,
     SelfAttention,
-    WindowAttention,
 )
+from nasplat.ops.attention_window import WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, SqueezeGate
-from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP, MoE
+from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP
 from nasplat.ops.head import ClassifierHead
 from nasplat.ops.merge import Add, Concat, Gated
 from nasplat.ops.mixer import ConvMixer, FourierMixer, PoolMixer
+from nasplat.ops.moe import MoE
 from nasplat.ops.norm import BatchNorm, LayerNorm, LayerScale, RMSNorm
 from nasplat.ops.patch import ConvStem, PatchStem
 from nasplat.ops.position import AbsolutePosition, ConvPosition

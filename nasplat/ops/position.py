@@ -1,6 +1,6 @@
 """Encodings of position that are added to images or tokens.
 
-The relative bias of windows is an option of :class:`~nasplat.ops.attention.WindowAttention`.
+The relative bias of windows is an option of :class:`~nasplat.ops.attention_window.WindowAttention`.
 
 References:
     [Vaswani2017] A. Vaswani et al. Attention is all you need. NeurIPS 2017.

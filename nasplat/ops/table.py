@@ -27,7 +27,10 @@ def _families() -> tuple[ModuleType, ...]:
 
 
 def ops_of(module: ModuleType) -> list[type[Op]]:
-    """The op classes that a module itself defines, in order; private ones are bases of others."""
+    """The op classes that a module itself defines, in order.
+
+    Private ones, and those that do not say the type of their output, are bases of others.
+    """
     return [
         item
         for name, item in vars(module).items()
@@ -35,6 +38,7 @@ def ops_of(module: ModuleType) -> list[type[Op]]:
         and issubclass(item, Op)
         and item.__module__ == module.__name__
         and "__dataclass_fields__" in vars(item)
+        and item.infer is not Op.infer
         and not name.startswith("_")
     ]
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from torch.nn import functional
 
-from nasplat.graph.types import Image, Tokens, Vector
+from nasplat.graph.types import Grid, Image, Presence, Series, Tokens, Vector, Volume
 from nasplat.ops.attention import (
     CrossAttention,
     CrossCovarianceAttention,
     LinearAttention,
     SelfAttention,
-    WindowAttention,
 )
+from nasplat.ops.modules.heads import Rotary, sparsemax
 from nasplat.testing.ops import Case, OpConformance
 
 SMALL = Image(12, 5, 7)
@@ -30,22 +28,57 @@ class TestSelfAttention(OpConformance):
         Case(SelfAttention(heads=5, kv_heads=2), SMALL),
         Case(SelfAttention(heads=2, head_dim=8), Image(3, 1, 1)),
         Case(SelfAttention(heads=8), Tokens(4, 5)),
+        Case(SelfAttention(mask="causal", rotary=0.5, head_dim=4, key_bias=False), Series(8, 6)),
+        Case(SelfAttention(mask="soft_causal", relative_bias="alibi"), TOKENS),
+        Case(SelfAttention(mask="semi_causal", prefix=3, kv_heads=2, rotary=1.0), TOKENS),
+        Case(SelfAttention(mask="causal_blocks", segment=4, qk_norm="layer"), TOKENS),
+        Case(SelfAttention(mask="candidate_isolating", prefix=3, segment=2, qk_norm="rms"), TOKENS),
+        Case(SelfAttention(relative_bias="table", rotary=1.0, out_bias=False), SMALL),
+        Case(SelfAttention(relative_bias="mlp", bias_width=5), Volume(4, 2, 3, 2)),
+        Case(SelfAttention(relative_bias="alibi", heads=2), Grid(4, 2, 2, 1, 2)),
+        Case(SelfAttention(), TOKENS, Presence(9)),
+        Case(SelfAttention(mask="causal", relative_bias="table"), TOKENS, Presence(9)),
+        Case(SelfAttention(normaliser="sparsemax", mask="causal"), TOKENS, Presence(9)),
+        Case(SelfAttention(normaliser="relu"), SMALL),
     )
     refused = (
         Case(SelfAttention(), Vector(8)),
         Case(SelfAttention(heads=0), SMALL),
         Case(SelfAttention(heads=2, kv_heads=3), SMALL),
         Case(SelfAttention(head_dim=0), SMALL),
+        Case(SelfAttention(), TOKENS, Presence(8)),
+        Case(SelfAttention(), TOKENS, Presence(9), Presence(9)),
+        Case(SelfAttention(mask="x"), TOKENS),
+        Case(SelfAttention(rotary=1.5), TOKENS),
+        Case(SelfAttention(rotary_base=0.0), TOKENS),
+        Case(SelfAttention(relative_bias="x"), TOKENS),
+        Case(SelfAttention(segment=0), TOKENS),
+        Case(SelfAttention(normaliser="x"), TOKENS),
+        Case(SelfAttention(qk_norm="x"), TOKENS),
     )
     larger = (
         (Case(SelfAttention(heads=2), SMALL), Case(SelfAttention(heads=4), EVEN)),
         (Case(SelfAttention(heads=4, kv_heads=1), SMALL), Case(SelfAttention(kv_heads=2), EVEN)),
         (Case(SelfAttention(heads=2), TOKENS), Case(SelfAttention(heads=3), Tokens(9, 24))),
+        (
+            Case(SelfAttention(heads=2, relative_bias="table", qk_norm="rms"), SMALL),
+            Case(SelfAttention(relative_bias="table", qk_norm="rms"), Image(24, 7, 7)),
+        ),
+        (
+            Case(SelfAttention(heads=2, relative_bias="mlp"), SMALL),
+            Case(SelfAttention(relative_bias="mlp"), Image(24, 7, 7)),
+        ),
     )
     # A block of ViT-Tiny at 224 pixels: 197 tokens of 192 channels, three heads.
     golden = (
         (Case(SelfAttention(heads=3), Tokens(197, 192)), 148224, 43951488),
         (Case(SelfAttention(heads=4, kv_heads=1), EVEN), 680, 172032),
+        # A block of the third stage of CoAtNet-0: 729 offsets for each of 12 heads.
+        (
+            Case(SelfAttention(heads=12, relative_bias="table"), Image(384, 14, 14)),
+            4 * 384 * 385 + 27 * 27 * 12,
+            4 * 384 * 384 * 196 + 2 * 384 * 196 * 196,
+        ),
     )
 
     def test_it_equals_torchs_own_multi_head_attention(self) -> None:
@@ -91,6 +124,65 @@ class TestSelfAttention(OpConformance):
             rtol=1e-5,
         )
 
+    @pytest.mark.parametrize(
+        ("mask", "seen"),
+        [
+            ("causal", ["1000", "1100", "1110", "1111"]),
+            ("semi_causal", ["1100", "1100", "1110", "1111"]),
+            ("causal_blocks", ["1100", "1100", "1111", "1111"]),
+            ("candidate_isolating", ["1100", "1100", "1111", "1111"]),
+        ],
+    )
+    def test_a_mask_closes_what_it_says(self, mask: str, seen: list[str]) -> None:
+        """Gradients show who sees whom."""
+        tokens = Tokens(4, 8)
+        module = SelfAttention(mask=mask, prefix=2, segment=2).module(tokens)
+        x = tokens.example(1).requires_grad_()
+        output = module(x)
+        for query, row in enumerate(seen):
+            (found,) = torch.autograd.grad(output[0, query].sum(), x, retain_graph=True)
+            assert "".join(str(int(bool(item.any()))) for item in found[0]) == row
+
+    def test_candidates_do_not_see_each_other(self) -> None:
+        tokens = Tokens(5, 8)
+        module = SelfAttention(mask="candidate_isolating", prefix=1, segment=2).module(tokens)
+        x = tokens.example(1).requires_grad_()
+        (found,) = torch.autograd.grad(module(x)[0, 4].sum(), x)
+        assert [bool(item.any()) for item in found[0]] == [True, False, False, True, True]
+
+    def test_what_is_not_present_is_not_seen(self) -> None:
+        module = SelfAttention().module(TOKENS, Presence(9))
+        alone = SelfAttention().module(Tokens(4, 12))
+        alone.load_state_dict(module.state_dict())
+        x, presence = TOKENS.example(2), torch.zeros(2, 9)
+        presence[:, :4] = 1.0
+        torch.testing.assert_close(module(x, presence)[:, :4], alone(x[:, :4]))
+
+    def test_a_soft_mask_begins_open_and_ends_causal(self) -> None:
+        soft = SelfAttention(mask="soft_causal", soft_steps=2).module(TOKENS)
+        x = TOKENS.example(2)
+        for op in (SelfAttention(), SelfAttention(mask="causal")):
+            hard = op.module(TOKENS)
+            hard.load_state_dict(soft.state_dict(), strict=False)
+            torch.testing.assert_close(soft.eval()(x), hard(x), atol=1e-5, rtol=1e-5)
+            soft.train()
+            soft(x), soft(x), soft(x)
+
+    def test_rotation_depends_on_offsets_alone(self) -> None:
+        """Scores of equal tokens are equal along every diagonal."""
+        rotary = Rotary((2, 3), 8, 10.0)
+        x, y = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
+        scores = rotary(x.expand(1, 1, 6, 8)) @ rotary(y.expand(1, 1, 6, 8)).transpose(2, 3)
+        scores = scores.view(2, 3, 2, 3)
+        torch.testing.assert_close(scores[0, 0, 0, 1], scores[1, 1, 1, 2])
+        torch.testing.assert_close(scores[0, 1, 1, 0], scores[0, 2, 1, 1])
+        assert not torch.isclose(scores[0, 0, 0, 1], scores[0, 0, 1, 0])
+
+    def test_sparsemax_is_the_nearest_point_of_the_simplex(self) -> None:
+        scores = torch.tensor([[2.0, 1.5, -1.0], [0.1, 0.1, 0.1], [5.0, 0.0, float("-inf")]])
+        wanted = torch.tensor([[0.75, 0.25, 0.0], [1 / 3, 1 / 3, 1 / 3], [1.0, 0.0, 0.0]])
+        torch.testing.assert_close(sparsemax(scores), wanted)
+
 
 class TestLinearAttention(OpConformance):
     cases = (
@@ -125,82 +217,6 @@ class TestCrossCovarianceAttention(OpConformance):
         (Case(CrossCovarianceAttention(heads=2), SMALL), Case(CrossCovarianceAttention(), EVEN)),
     )
     golden = ((Case(CrossCovarianceAttention(), EVEN), 1092, 73728),)
-
-
-class TestWindowAttention(OpConformance):
-    cases = (
-        Case(WindowAttention(window=4), EVEN),
-        Case(WindowAttention(window=4, shifted=True), EVEN),
-        Case(WindowAttention(window=3, shifted=True, kv_heads=2), SMALL),
-        Case(WindowAttention(window=7, shifted=True), SMALL),
-        Case(WindowAttention(window=4, relative_bias=False), EVEN),
-        Case(WindowAttention(window=2, shifted=True, heads=5, relative_bias=False), Image(4, 1, 3)),
-    )
-    refused = (
-        Case(WindowAttention(), TOKENS),
-        Case(WindowAttention(window=0), SMALL),
-        Case(WindowAttention(heads=1, kv_heads=2), SMALL),
-    )
-    larger = (
-        (Case(WindowAttention(window=2, heads=2), SMALL), Case(WindowAttention(window=4), EVEN)),
-    )
-    # A block of the first stage of Swin-T: qkv, output and 169 offsets for each of 3 heads.
-    golden = ((Case(WindowAttention(heads=3), Image(96, 56, 56)), 37755, 145108992),)
-
-    def test_a_window_as_large_as_the_image_is_global_attention(self) -> None:
-        local = WindowAttention(window=9, heads=3, relative_bias=False).module(SMALL)
-        everywhere = SelfAttention(heads=3).module(SMALL)
-        everywhere.load_state_dict(local.state_dict())
-        x = SMALL.example(2)
-        torch.testing.assert_close(local(x), everywhere(x), atol=1e-5, rtol=1e-5)
-
-    @pytest.mark.parametrize("shifted", [False, True])
-    @pytest.mark.parametrize("size", [(8, 8), (5, 7), (3, 9)])
-    def test_a_position_sees_its_window_and_nothing_else(
-        self, size: tuple[int, int], shifted: bool
-    ) -> None:
-        """Gradients show who sees whom; windows are counted from the upper left, or half a window off."""
-        image, window = Image(4, *size), 4
-        module = WindowAttention(window=window, shifted=shifted, heads=2).module(image)
-        rows, columns = min(window, size[0]), min(window, size[1])
-        shift = (
-            rows // 2 if shifted and size[0] > rows else 0,
-            columns // 2 if shifted and size[1] > columns else 0,
-        )
-
-        def home(y: int, x: int) -> tuple[int, int]:
-            return (y - shift[0]) // rows, (x - shift[1]) // columns
-
-        x = image.example(1).requires_grad_()
-        output = module(x)
-        for place in [(0, 0), (2, 2), (size[0] - 1, size[1] - 1), (1, size[1] - 1)]:
-            (seen,) = torch.autograd.grad(output[0, :, *place].sum(), x, retain_graph=True)
-            for y in range(size[0]):
-                for z in range(size[1]):
-                    assert bool(seen[0, :, y, z].any()) == (home(y, z) == home(*place))
-
-    def test_it_runs_at_every_size_and_window(self) -> None:
-        for height, width, window in itertools.product((1, 2, 3, 5, 8), (1, 4, 7), (1, 2, 3, 6)):
-            for shifted in (False, True):
-                image = Image(3, height, width)
-                op = WindowAttention(window=window, shifted=shifted, heads=2)
-                output = op.module(image)(image.example(2))
-                assert output.shape == (2, 3, height, width)
-                assert output.isfinite().all()
-
-    def test_offsets_of_a_small_window_sit_in_the_middle_of_a_large_ones(self) -> None:
-        small, large = WindowAttention(window=2), WindowAttention(window=4)
-        index = small.select("relative_bias", (4, 3, 3), (4, 7, 7), large)
-        assert index == (slice(0, 4), slice(2, 5), slice(2, 5))
-
-    def test_the_bias_of_a_pair_depends_on_its_offset_alone(self) -> None:
-        module = WindowAttention(window=3, heads=1).module(Image(4, 3, 3))
-        table = module.get_parameter("relative_bias")
-        scores = module._scores()  # type: ignore[operator]  # torch types attributes as tensors
-        for i in range(9):
-            for j in range(9):
-                down, right = i // 3 - j // 3, i % 3 - j % 3
-                assert scores[0, 0, i, j] == table[0, down + 2, right + 2]
 
 
 class TestCrossAttention(OpConformance):

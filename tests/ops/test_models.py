@@ -12,7 +12,7 @@ import pytest
 
 from nasplat.graph.op import Op, OpCost
 from nasplat.graph.types import Image, TensorType
-from nasplat.ops.attention import WindowAttention
+from nasplat.ops.attention_window import WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, MBConv
 from nasplat.ops.ffn import MLP
 from nasplat.ops.head import ClassifierHead
