@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
+from torch.nn import functional
 
-from nasplat.graph.types import Image, Tokens, Vector
-from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP, MoE
+from nasplat.graph.types import Grid, Ids, Image, Series, TensorType, Tokens, Vector, Volume
+from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP, SparseCodingStep
 from nasplat.testing.ops import Case, OpConformance
 
 SMALL = Image(6, 5, 7)
 EVEN = Image(8, 8, 8)
 TOKENS = Tokens(9, 6)
+IDS = Ids(9, 6)
 
 
 class TestMLP(OpConformance):
@@ -21,11 +21,28 @@ class TestMLP(OpConformance):
         Case(MLP(), SMALL),
         Case(MLP(ratio=1.5, activation="relu"), TOKENS),
         Case(MLP(ratio=0.01), SMALL),
+        Case(MLP(hidden=5, depth=4, bias=False, norm="rms"), Series(6, 5)),
+        Case(MLP(depth=3, activation="polynomial", norm="layer"), Volume(2, 2, 3, 2)),
+        Case(MLP(activation="swoosh_r"), Grid(2, 2, 1, 2, 3)),
+        Case(MLP(activation="gelu_tanh"), Vector(4)),
     )
-    refused = (Case(MLP(), Vector(8)), Case(MLP(ratio=0), SMALL), Case(MLP(activation="x"), SMALL))
-    larger = ((Case(MLP(ratio=2), SMALL), Case(MLP(ratio=3), EVEN)),)
-    # A block of ViT-Tiny.
-    golden = ((Case(MLP(), Tokens(197, 192)), 295872, 58097664),)
+    refused = (
+        Case(MLP(), IDS),
+        Case(MLP(ratio=0), SMALL),
+        Case(MLP(activation="x"), SMALL),
+        Case(MLP(depth=5), SMALL),
+        Case(MLP(hidden=0), SMALL),
+        Case(MLP(norm="x"), SMALL),
+    )
+    larger = (
+        (Case(MLP(ratio=2), SMALL), Case(MLP(ratio=3), EVEN)),
+        (Case(MLP(ratio=2), TOKENS), Case(MLP(ratio=3, depth=4), Tokens(9, 8))),
+    )
+    golden = (
+        # A block of ViT-Tiny.
+        (Case(MLP(), Tokens(197, 192)), 295872, 58097664),
+        (Case(MLP(depth=3, activation="polynomial", hidden=8), Tokens(2, 4)), 156, 256),
+    )
 
 
 class TestGatedMLP(OpConformance):
@@ -33,85 +50,94 @@ class TestGatedMLP(OpConformance):
         Case(GatedMLP(), SMALL),
         Case(GatedMLP(gate="glu"), TOKENS),
         Case(GatedMLP(gate="geglu", ratio=1), SMALL),
+        Case(GatedMLP(hidden=7, bias=False, gate="reglu", norm="layer"), TOKENS),
+        Case(GatedMLP(kernel=3, mask="causal"), TOKENS),
+        Case(GatedMLP(kernel=3, mask="causal", gate="polynomial"), Series(4, 5)),
+        Case(GatedMLP(kernel=3), Volume(2, 2, 3, 2)),
     )
-    refused = (Case(GatedMLP(), Vector(8)), Case(GatedMLP(gate="x"), SMALL))
-    larger = ((Case(GatedMLP(ratio=2), SMALL), Case(GatedMLP(ratio=3), EVEN)),)
-    golden = ((Case(GatedMLP(), EVEN), 528, 30720),)
+    refused = (
+        Case(GatedMLP(), IDS),
+        Case(GatedMLP(gate="x"), SMALL),
+        Case(GatedMLP(kernel=2), SMALL),
+        Case(GatedMLP(kernel=3), Vector(4)),
+        Case(GatedMLP(kernel=3, mask="causal"), SMALL),
+        Case(GatedMLP(mask="sliding"), TOKENS),
+    )
+    larger = (
+        (Case(GatedMLP(ratio=2), SMALL), Case(GatedMLP(ratio=3), EVEN)),
+        (Case(GatedMLP(ratio=2, kernel=3), SMALL), Case(GatedMLP(ratio=3, kernel=5), EVEN)),
+    )
+    golden = (
+        (Case(GatedMLP(), EVEN), 528, 30720),
+        # A feed-forward part of TinyLlama.
+        (Case(GatedMLP(hidden=5632, bias=False), Tokens(1, 2048)), 34603008, 34603008),
+    )
+
+    def test_a_causal_gate_sees_no_later_token(self) -> None:
+        module = GatedMLP(kernel=3, mask="causal").module(TOKENS)
+        assert_causal(module, TOKENS)
+
+
+def assert_causal(module: torch.nn.Module, features: TensorType) -> None:
+    """What comes out at a position does not change with later tokens."""
+    x = features.example(2, torch.Generator().manual_seed(0))
+    other = x.clone()
+    other[:, 5:] = torch.randn_like(other[:, 5:])
+    with torch.no_grad():
+        one, two = module.eval()(x), module(other)
+    torch.testing.assert_close(one[:, :5], two[:, :5])
+    assert not torch.equal(one[:, 5:], two[:, 5:])
 
 
 class TestDepthwiseMLP(OpConformance):
-    cases = (Case(DepthwiseMLP(), SMALL), Case(DepthwiseMLP(ratio=1.5, kernel=5), SMALL))
-    refused = (Case(DepthwiseMLP(), TOKENS), Case(DepthwiseMLP(kernel=4), SMALL))
-    larger = ((Case(DepthwiseMLP(), SMALL), Case(DepthwiseMLP(kernel=5), EVEN)),)
-    golden = ((Case(DepthwiseMLP(), EVEN), 872, 51200),)
-
-
-class TestMoE(OpConformance):
     cases = (
-        Case(MoE(), SMALL),
-        Case(MoE(experts=3, top_k=2, width=1.5, shared_experts=1), TOKENS),
-        Case(MoE(experts=2, top_k=2, width=1, shared_experts=2), SMALL),
+        Case(DepthwiseMLP(), SMALL),
+        Case(DepthwiseMLP(ratio=1.5, kernel=5), SMALL),
+        Case(DepthwiseMLP(kernels=(3, 5), hidden=3), Series(4, 6)),
+        Case(DepthwiseMLP(gated=True, ratio=1, activation="polynomial"), Volume(2, 3, 2, 3)),
+        Case(DepthwiseMLP(kernels=(3, 1), gated=True, ratio=1), Grid(3, 4)),
     )
     refused = (
-        Case(MoE(), Vector(8)),
-        Case(MoE(experts=2, top_k=3), SMALL),
-        Case(MoE(experts=0), SMALL),
-        Case(MoE(balance=-1), SMALL),
+        Case(DepthwiseMLP(), TOKENS),
+        Case(DepthwiseMLP(kernel=4), SMALL),
+        Case(DepthwiseMLP(kernels=(3, 4)), SMALL),
+        Case(DepthwiseMLP(kernels=()), SMALL),
+        Case(DepthwiseMLP(), Grid(2, 2, 2, 2, 2)),
     )
     larger = (
-        (Case(MoE(experts=2, width=1), SMALL), Case(MoE(width=2, shared_experts=1), EVEN)),
-        (Case(MoE(experts=2), TOKENS), Case(MoE(experts=4), Tokens(9, 8))),
+        (Case(DepthwiseMLP(), SMALL), Case(DepthwiseMLP(kernel=5), EVEN)),
+        (Case(DepthwiseMLP(kernels=(3, 5)), SMALL), Case(DepthwiseMLP(kernels=(5, 7)), EVEN)),
     )
-    golden = ((Case(MoE(), EVEN), 1128, 67584),)
+    golden = (
+        (Case(DepthwiseMLP(), EVEN), 872, 51200),
+        (Case(DepthwiseMLP(kernels=(3, 5), gated=True, ratio=1), Series(2, 4)), 62, 192),
+    )
 
-    def test_only_the_best_experts_count_and_as_much_as_the_router_says(self) -> None:
-        op = MoE(experts=3, top_k=2, width=2)
-        module = op.module(TOKENS).eval()
+
+class TestSparseCodingStep(OpConformance):
+    cases = (Case(SparseCodingStep(), TOKENS), Case(SparseCodingStep(step=0.5, threshold=0), SMALL))
+    refused = (
+        Case(SparseCodingStep(), IDS),
+        Case(SparseCodingStep(step=0), TOKENS),
+        Case(SparseCodingStep(threshold=-1), TOKENS),
+    )
+    larger = ((Case(SparseCodingStep(), TOKENS), Case(SparseCodingStep(), Tokens(9, 8))),)
+    golden = ((Case(SparseCodingStep(), TOKENS), 36, 648),)
+
+    def test_it_is_the_step_of_the_paper(self) -> None:
+        module = SparseCodingStep(step=0.2, threshold=0.3).module(TOKENS)
         x = TOKENS.example(2)
-        router, up, down = (module.get_submodule(name) for name in ("router", "up", "down"))
-        weights = router(x).softmax(-1)
-        wanted = torch.zeros_like(x) + down.get_parameter("bias")
-        for b in range(2):
-            for n in range(9):
-                best = weights[b, n].argsort(descending=True)[:2].tolist()
-                for expert in best:
-                    rows = slice(12 * expert, 12 * expert + 12)
-                    hidden = torch.nn.functional.gelu(
-                        up.get_parameter("weight")[rows] @ x[b, n] + up.get_parameter("bias")[rows]
-                    )
-                    share = weights[b, n, expert] / weights[b, n, best].sum()
-                    wanted[b, n] += share * (down.get_parameter("weight")[:, rows] @ hidden)
-        torch.testing.assert_close(module(x), wanted, atol=1e-5, rtol=1e-5)
+        dictionary = module.get_parameter("dictionary.weight")
+        gradient = (x @ dictionary.T) @ dictionary - x @ dictionary
+        wanted = functional.relu(x - 0.2 * gradient - 0.06)
+        torch.testing.assert_close(module(x), wanted)
 
-    def test_the_loss_is_least_at_balance_and_grows_with_imbalance(self) -> None:
-        module = MoE(experts=4, top_k=1, balance=0.5).module(TOKENS).train()
-        module(TOKENS.example(64))
-        balanced = module.auxiliary_loss
-        with torch.no_grad():
-            module.get_parameter("router.weight").mul_(0.0)[0] = 10.0
-        module(TOKENS.example(64).abs())
-        collapsed = module.auxiliary_loss
-        assert isinstance(balanced, torch.Tensor) and isinstance(collapsed, torch.Tensor)
-        assert balanced.item() == pytest.approx(0.5, abs=0.1)
-        assert collapsed.item() == pytest.approx(2.0, abs=0.01)
 
-    def test_the_loss_reaches_the_router_and_is_gone_in_evaluation(self) -> None:
-        module = MoE(top_k=2).module(SMALL).train()
-        x = SMALL.example(2)
-        module(x)
-        loss = module.auxiliary_loss
-        assert isinstance(loss, torch.Tensor)
-        torch.autograd.backward(loss)
-        assert module.get_parameter("router.weight").grad.abs().sum() > 0  # type: ignore[union-attr]  # just computed
-        module.eval()(x)
-        assert module.auxiliary_loss is None
-
-    def test_it_can_be_copied_between_forward_and_backward(self) -> None:
-        module = MoE().module(SMALL).train()
-        module(SMALL.example(2))
-        again = copy.deepcopy(module)
-        assert (again.auxiliary_loss is None, module.auxiliary_loss is None) == (True, False)
-
-    def test_a_smaller_mixture_takes_the_leading_channels_of_the_leading_experts(self) -> None:
-        index = MoE(experts=2).select("up.bias", (4,), (9,), MoE(experts=3))
-        assert index == ([0, 1, 3, 4],)
+def test_polynomial_activation_is_the_weighted_sum_of_powers_of_relu() -> None:
+    module = MLP(activation="polynomial").module(TOKENS)
+    activation = module.get_submodule("activation")
+    with torch.no_grad():
+        activation.get_parameter("weight").copy_(torch.tensor([1.0, 2.0, 3.0]))
+        activation.get_parameter("shift").fill_(0.5)
+        found = activation(torch.tensor([-1.0, 0.0, 2.0]))
+    assert found.tolist() == pytest.approx([0.5, 0.5, 0.5 + 2 + 8 + 24])

@@ -1,37 +1,102 @@
-"""Feed-forward layers of images, ``(B, C, H, W)``, and tokens, ``(B, L, C)``; they know nothing of ops.
+"""Feed-forward layers on tensors of any layout; they know nothing of ops.
+
+Shapes: maps are ``(B, C, *axes)`` with ``rank`` position axes, tokens ``(B, L, C)`` and vectors ``(B, C)``
+have rank 0: their channels are the last axis.
 
 References:
     [Shazeer2020] N. Shazeer. GLU variants improve transformer. 2020.
-    [Fedus2022] W. Fedus et al. Switch transformers. JMLR 23, 2022.
-    [Lepikhin2021] D. Lepikhin et al. GShard. ICLR 2021.
+    [Wang2023] H. Wang et al. Magneto: a foundation transformer. ICML 2023.
+    [Yu2023] Y. Yu et al. White-box transformers via sparse rate reduction. NeurIPS 2023.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from nasplat.ops.modules.common import make_activation, make_pointwise
+from nasplat.ops.modules.channels import make_channel_map
+from nasplat.ops.modules.common import make_activation
+from nasplat.ops.modules.norm import make_norm
 
 
 class MLP(nn.Module):
-    """Widen, activate, narrow.
+    """Widen, activate, narrow; with more than two maps the inner ones keep the hidden width.
 
     Args:
         channels: Channels of the input and of the output.
         hidden: Channels inside.
         activation: Form of the activation.
-        image: Whether the input is an image, else tokens.
+        rank: Position axes behind the channels, 0 where the channels are last.
+        depth: Linear maps, at least 2.
+        bias: Whether the maps have biases.
+        norm: Normalisation before the narrowing map: a form of ``make_norm``.
     """
 
-    def __init__(self, channels: int, hidden: int, activation: str, image: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        activation: str,
+        rank: int,
+        depth: int = 2,
+        bias: bool = True,
+        norm: str = "none",
+    ) -> None:
         super().__init__()
-        self.up = make_pointwise(channels, hidden, image)
+        self.up = make_channel_map(channels, hidden, rank, bias)
         self.activation = make_activation(activation)
-        self.down = make_pointwise(hidden, channels, image)
+        self.inner = nn.Sequential()
+        for _ in range(depth - 2):
+            self.inner.append(make_channel_map(hidden, hidden, rank, bias))
+            self.inner.append(make_activation(activation))
+        self.norm = make_norm(norm, hidden, rank=rank)
+        self.down = make_channel_map(hidden, channels, rank, bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down(self.activation(self.up(x)))
+        return self.down(self.norm(self.inner(self.activation(self.up(x)))))
+
+
+class SpatialConv(nn.Module):
+    """A convolution of each channel along the positions; the length of every axis stays.
+
+    Args:
+        channels: Number of channels.
+        kernel: Odd side of the kernel.
+        rank: Position axes behind the channels, 1 to 3; 0: tokens, along their only axis.
+        causal: Whether a token sees only itself and those before it; tokens and series.
+    """
+
+    def __init__(self, channels: int, kernel: int, rank: int, causal: bool = False) -> None:
+        super().__init__()
+        kinds: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
+            0: nn.Conv1d,
+            1: nn.Conv1d,
+            2: nn.Conv2d,
+            3: nn.Conv3d,
+        }
+        self.rank = rank
+        self.left = kernel - 1 if causal else 0
+        padding = 0 if causal else kernel // 2
+        self.conv = kinds[rank](channels, channels, kernel, padding=padding, groups=channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x.transpose(1, 2) if self.rank == 0 else x
+        if self.left:
+            y = functional.pad(y, (self.left, 0))
+        y = self.conv(y)
+        return y.transpose(1, 2) if self.rank == 0 else y
+
+
+def make_gate(form: str) -> nn.Module:
+    """Make the activation of a gate: ``glu`` (sigmoid), ``geglu``, ``swiglu``, ``reglu`` or a form itself."""
+    gates: dict[str, type[nn.Module]] = {
+        "glu": nn.Sigmoid,
+        "geglu": nn.GELU,
+        "swiglu": nn.SiLU,
+        "reglu": nn.ReLU,
+    }
+    return gates[form]() if form in gates else make_activation(form)
 
 
 class GatedMLP(nn.Module):
@@ -40,105 +105,107 @@ class GatedMLP(nn.Module):
     Args:
         channels: Channels of the input and of the output.
         hidden: Channels inside.
-        gate: ``"glu"`` (sigmoid), ``"geglu"`` (GELU) or ``"swiglu"`` (SiLU).
-        image: Whether the input is an image, else tokens.
-    """
-
-    def __init__(self, channels: int, hidden: int, gate: str, image: bool) -> None:
-        super().__init__()
-        gates: dict[str, type[nn.Module]] = {
-            "glu": nn.Sigmoid,
-            "geglu": nn.GELU,
-            "swiglu": nn.SiLU,
-        }
-        self.gate = make_pointwise(channels, hidden, image)
-        self.up = make_pointwise(channels, hidden, image)
-        self.activation = gates[gate]()
-        self.down = make_pointwise(hidden, channels, image)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down(self.activation(self.gate(x)) * self.up(x))
-
-
-class DepthwiseMLP(nn.Module):
-    """Widen, convolve each channel, activate, narrow; images only."""
-
-    def __init__(self, channels: int, hidden: int, kernel: int, activation: str) -> None:
-        super().__init__()
-        self.up = nn.Conv2d(channels, hidden, 1)
-        self.spatial = nn.Conv2d(hidden, hidden, kernel, padding=kernel // 2, groups=hidden)
-        self.activation = make_activation(activation)
-        self.down = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down(self.activation(self.spatial(self.up(x))))
-
-
-class MoE(nn.Module):
-    """A mixture of experts: a router weighs small MLPs, the best ``top_k`` at each position count.
-
-    All experts run on all positions and those not chosen weigh zero: nothing depends on the data but
-    the weights, so that an export is exact at any batch. The hidden channels of the experts stand side
-    by side in one widening and one narrowing map; the bias of the narrowing one is common to all.
-
-    In training ``auxiliary_loss`` is the load balance loss of the last forward pass: ``balance * E *
-    sum(share * probability)`` over the ``E`` experts [Fedus2022], where ``share`` is the part of choices
-    that fell on an expert; it is ``balance`` at perfect balance. Otherwise it is ``None``.
-
-    Args:
-        channels: Channels of the input and of the output.
-        experts: Number of routed experts.
-        top_k: Experts that count at a position. With one its weight is its probability [Fedus2022],
-            with more the weights sum to one [Lepikhin2021].
-        hidden: Channels inside each expert.
-        shared: Channels inside the expert that every position uses, 0 for none.
-        activation: Form of the activation.
-        balance: Weight of the auxiliary loss.
-        image: Whether the input is an image, else tokens.
+        gate: Form of the gate's activation.
+        rank: Position axes behind the channels, 0 where the channels are last.
+        bias: Whether the maps have biases.
+        kernel: Side of a convolution of each gating channel before its activation; 0: none.
+        causal: Whether that convolution sees only what is before; tokens and series.
+        norm: Normalisation before the narrowing map: a form of ``make_norm``.
     """
 
     def __init__(
         self,
         channels: int,
-        experts: int,
-        top_k: int,
         hidden: int,
-        shared: int,
-        activation: str,
-        balance: float,
-        image: bool,
+        gate: str,
+        rank: int,
+        bias: bool = True,
+        kernel: int = 0,
+        causal: bool = False,
+        norm: str = "none",
     ) -> None:
         super().__init__()
-        self.experts, self.top_k = experts, top_k
-        self.balance = balance
-        self.axis = 1 if image else 2
-        self.router = make_pointwise(channels, experts, image, bias=False)
-        self.up = make_pointwise(channels, experts * hidden, image)
-        self.activation = make_activation(activation)
-        self.down = make_pointwise(experts * hidden, channels, image)
-        self.shared = MLP(channels, shared, activation, image) if shared else None
-        self.auxiliary_loss: torch.Tensor | None = None
+        self.gate = make_channel_map(channels, hidden, rank, bias)
+        self.up = make_channel_map(channels, hidden, rank, bias)
+        self.spatial = SpatialConv(hidden, kernel, rank, causal) if kernel else nn.Identity()
+        self.activation = make_gate(gate)
+        self.norm = make_norm(norm, hidden, rank=rank)
+        self.down = make_channel_map(hidden, channels, rank, bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        probability = self.router(x).softmax(self.axis)
-        best, chosen = probability.topk(self.top_k, self.axis)
-        if self.top_k > 1:
-            best = best / best.sum(self.axis, keepdim=True)
-        weight = torch.zeros_like(probability).scatter(self.axis, chosen, best)
-        if self.training:
-            self.auxiliary_loss = self._imbalance(probability, weight)
-        elif self.auxiliary_loss is not None:
-            self.auxiliary_loss = None
-        hidden = self.activation(self.up(x)).unflatten(self.axis, (self.experts, -1))
-        hidden = hidden * weight.unsqueeze(self.axis + 1)
-        y = self.down(hidden.flatten(self.axis, self.axis + 1))
-        return y if self.shared is None else y + self.shared(x)
+        gate = self.activation(self.spatial(self.gate(x)))
+        return self.down(self.norm(gate * self.up(x)))
 
-    def __getstate__(self) -> dict[str, object]:
-        """Copies and pickles leave the loss behind: it belongs to the graph of one backward pass."""
-        return {**self.__dict__, "auxiliary_loss": None}
 
-    def _imbalance(self, probability: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        others = [axis for axis in range(probability.dim()) if axis != self.axis]
-        share = (weight.detach() > 0).to(probability).mean(others) / self.top_k
-        return self.balance * self.experts * (share * probability.mean(others)).sum()
+class DepthwiseMLP(nn.Module):
+    """Widen, convolve each channel, activate, narrow.
+
+    Args:
+        channels: Channels of the input and of the output.
+        hidden: Channels inside, for each kernel.
+        kernels: Odd sides; the results of several kernels stand side by side before the narrowing map.
+        activation: Form of the activation.
+        rank: Position axes behind the channels, 1 to 3.
+        gated: Whether twice the channels are convolved and one half, activated, multiplies the other.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        kernels: tuple[int, ...],
+        activation: str,
+        rank: int,
+        gated: bool = False,
+    ) -> None:
+        super().__init__()
+        inside = 2 * hidden if gated else hidden
+        self.up = make_channel_map(channels, inside, rank)
+        kinds = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+        convolutions = [
+            kinds[rank](inside, inside, kernel, padding=kernel // 2, groups=inside)
+            for kernel in kernels
+        ]
+        if len(convolutions) == 1:
+            self.spatial = convolutions[0]
+        self.scales = nn.ModuleList(convolutions if len(convolutions) > 1 else [])
+        self.activation = make_activation(activation)
+        self.gated = gated
+        self.down = make_channel_map(hidden * len(kernels), channels, rank)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.up(x)
+        if len(self.scales) == 0:
+            return self.down(self._activated(self.spatial(y)))
+        return self.down(torch.cat([self._activated(scale(y)) for scale in self.scales], 1))
+
+    def _activated(self, y: torch.Tensor) -> torch.Tensor:
+        if not self.gated:
+            return self.activation(y)
+        gate, value = y.chunk(2, 1)
+        return self.activation(gate) * value
+
+
+class SparseCodingStep(nn.Module):
+    """One step of iterative shrinkage towards a sparse code in a learned dictionary ``D`` [Yu2023].
+
+    ``relu(x + step * D^T (x - D x) - step * threshold)``: from the code ``x`` towards a sparser one.
+
+    Args:
+        channels: Number of channels, the size of the square dictionary.
+        step: Size of the step.
+        threshold: Weight of sparsity.
+        rank: Position axes behind the channels, 0 where the channels are last.
+    """
+
+    def __init__(self, channels: int, step: float, threshold: float, rank: int) -> None:
+        super().__init__()
+        self.dictionary = nn.Linear(channels, channels, bias=False)
+        self.step, self.threshold, self.rank = step, threshold, rank
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        code = x.movedim(1, -1) if self.rank else x
+        residual = code - self.dictionary(code)
+        descent = functional.linear(residual, self.dictionary.weight.t())
+        code = functional.relu(code + self.step * descent - self.step * self.threshold)
+        return code.movedim(-1, 1) if self.rank else code
