@@ -96,6 +96,34 @@ def test_the_python_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert "g1:" in done.stdout
 
 
+def test_the_worked_example_of_an_op_and_a_space_runs_as_it_stands(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "NASPLAT_HOME": str(tmp_path / "runs"),
+    }
+    calls = 0
+    for language, block in re.findall(r"```(console|python)\n(.*?)```", text, re.DOTALL):
+        if language == "python":
+            name = re.match(r"# (\w+\.py)\n", block)
+            assert name, "a block of Python opens with the name of its file"
+            (tmp_path / name[1]).write_text(block, encoding="utf-8")
+            continue
+        for line in block.splitlines():
+            calls += 1
+            done = subprocess.run(
+                shlex.split(line.removeprefix("$ ")),
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=170,
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert calls == 4
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_tour_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
