@@ -6,9 +6,9 @@ kept in double precision and outputs are dropped. Knows no data and no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,19 @@ IGNORE = -100
 Outputs = Tensor | Mapping[str, Tensor]
 
 
+DIRECTIONS: Mapping[str, Literal["max", "min"]] = {
+    "miou": "max",
+    "pixel_accuracy": "max",
+    "bits_per_byte": "min",
+    "accuracy": "max",
+    "mse": "min",
+    "mae": "min",
+    "si_sdr": "max",
+    "si_sdr_improvement": "max",
+    "psnr": "max",
+}
+
+
 class Meter(Protocol):
     """Takes a split batch by batch and says what it scores."""
 
@@ -28,6 +41,11 @@ class Meter(Protocol):
 
     def result(self) -> dict[str, float]:
         """Every metric over all that was added."""
+
+
+def directions(names: Iterable[str]) -> dict[str, Literal["max", "min"]]:
+    """Metrics of this module with the direction in which each is better, in the order given."""
+    return {name: DIRECTIONS[name] for name in names}
 
 
 class Gathered:

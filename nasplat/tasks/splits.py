@@ -5,6 +5,7 @@ Equal labels, fractions and seed give equal splits on every machine. Knows label
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,3 +98,44 @@ def split_given_test(
     rest = len(labels) - tests
     train, validation = stratified(labels[:rest], (8 / 9, 1 / 9), seed, classes=classes)
     return Splits(train, validation, np.arange(rest, len(labels), dtype=np.int64))
+
+
+def split_plain(
+    count: int, seed: int, *, fractions: tuple[float, float, float] = FRACTIONS
+) -> Splits:
+    """Split examples without classes into training, validation and test.
+
+    Raises:
+        TaskError: There are fewer than three examples.
+    """
+    if count < 3:
+        raise TaskError(
+            f"at least 3 examples are needed, one for each split; there are {count}",
+            hint="add examples",
+        )
+    order = np.random.default_rng(seed).permutation(count).astype(np.int64)
+    tests = max(1, round(fractions[2] * count))
+    validations = max(1, round(fractions[1] * count))
+    parts = order[tests + validations :], order[tests : tests + validations], order[:tests]
+    return Splits(*(np.sort(part) for part in parts))
+
+
+def split_sizes(sizes: tuple[int, int, int]) -> Splits:
+    """Examples that lie in the order training, validation, test."""
+    bounds = np.cumsum((0, *sizes))
+    return Splits(*(np.arange(a, b, dtype=np.int64) for a, b in itertools.pairwise(bounds)))
+
+
+def split_marked_test(
+    labels: NDArray[np.int64], tests: NDArray[np.bool_], seed: int, *, classes: Sequence[str]
+) -> Splits:
+    """Keep marked examples as the test split; 1/9 of the others is for validation.
+
+    Raises:
+        TaskError: No example is marked, or a class has too few that are not.
+    """
+    if not tests.any():
+        raise TaskError("no example belongs to the test split", hint="check the option test=")
+    rest = np.flatnonzero(~tests).astype(np.int64)
+    train, validation = stratified(labels[rest], (8 / 9, 1 / 9), seed, classes=classes)
+    return Splits(rest[train], rest[validation], np.flatnonzero(tests).astype(np.int64))
