@@ -34,12 +34,13 @@ StudyArgument = Annotated[
     ),
 ]
 TaskOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--task",
         metavar="TASK",
         help="digits, a folder with one folder of images for each class, FILE.npz, openml:NAME, "
-        "or FILE.py of your own.",
+        "or FILE.py of your own.  [default: the space's own]",
+        show_default=False,
     ),
 ]
 OutOption = Annotated[

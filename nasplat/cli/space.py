@@ -31,11 +31,13 @@ SpaceArgument = Annotated[
 ]
 
 
-def _load(space: str, task: str) -> Space:
-    from nasplat.space.load import load_space
+def _load(space: str, task: str | None) -> tuple[Space, str]:
+    """The space, and the task that it is for: the space's own unless given."""
+    from nasplat.space.load import default_task, load_space
     from nasplat.tasks.load import load_task
 
-    return load_space(space, load_task(task))
+    chosen = task or default_task(space)
+    return load_space(space, load_task(chosen)), chosen
 
 
 @app.command("list")
@@ -153,10 +155,10 @@ def _about(file: Path) -> str:
 
 @app.command()
 def show(
-    space: SpaceArgument, task: TaskOption = "digits", form: FormatOption = Format.TABLE
+    space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Show the decisions of a space for a task, its size and the range of every cost."""
-    loaded = _load(space, task)
+    loaded, task = _load(space, task)
     record = {
         **_facts(loaded, task),
         "decisions": [_decision(point) for point in loaded.decisions()],
@@ -168,10 +170,11 @@ def show(
 
 @app.command()
 def size(
-    space: SpaceArgument, task: TaskOption = "digits", form: FormatOption = Format.TABLE
+    space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Count the candidates of a space, exactly."""
-    number = _load(space, task).size()
+    loaded, task = _load(space, task)
+    number = loaded.size()
     record = {"space": space, "task": task, "size": number}
     output.line(render_one(record, form, shown=str(number)))
 
@@ -179,13 +182,13 @@ def size(
 @app.command()
 def sample(
     space: SpaceArgument,
-    task: TaskOption = "digits",
+    task: TaskOption = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Equal seeds draw the same.")] = 0,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Draw random candidates of a space, with their costs."""
-    loaded = _load(space, task)
+    loaded, task = _load(space, task)
     rng = random.Random(seed)
     rows: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
@@ -207,7 +210,7 @@ def sample(
 @app.command()
 def check(
     space: SpaceArgument,
-    task: TaskOption = "digits",
+    task: TaskOption = None,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, help="How many random candidates to build.")
     ] = 100,
@@ -215,7 +218,7 @@ def check(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check a space file: it loads, type-checks, and random candidates of it build and run."""
-    loaded = _load(space, task)
+    loaded, task = _load(space, task)
     rng = random.Random(seed)
     candidates = [loaded.build(loaded.sample(rng)) for _ in range(count)]
     for candidate in candidates[:_RUN]:
