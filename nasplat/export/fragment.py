@@ -93,8 +93,13 @@ def fragment(op: Op, types: Types, batch: int | None) -> Fragment:
         batch: Examples in a batch, or ``None`` for an open batch axis.
 
     Raises:
-        ExportError: torch cannot capture or translate the module of the op.
+        ExportError: The op says that it cannot be exported, or torch cannot capture or translate it.
     """
+    if op.onnx_reason:
+        raise ExportError(
+            f"{op} on {show_types(types)} cannot be exported to ONNX: {op.onnx_reason}",
+            hint="Keep it out of the search: --within leaves out options, such as 'PATTERN=VALUES'.",
+        )
     with torch.random.fork_rng(devices=[]):
         module = op.module(*types)
         examples = [tensor_type.example(batch or OPEN_BATCH) for tensor_type in types]
