@@ -6,9 +6,11 @@ References:
     [Vaswani2017] A. Vaswani et al. Attention is all you need. NeurIPS 2017.
     [Su2021] J. Su et al. RoFormer: enhanced transformer with rotary position embedding. 2021.
     [Raffel2020] C. Raffel et al. Exploring the limits of transfer learning with T5. JMLR 2020.
+    [Ding2022] M. Ding et al. DaViT: dual attention vision transformers. ECCV 2022.
     [Dehghani2023] M. Dehghani et al. Scaling vision transformers to 22 billion parameters. ICML 2023.
     [Wang2024] J. Wang et al. Adapting LLaMA decoder to vision transformer. 2024.
     [Song2022] C. Song et al. Uni-Encoder: a fast and accurate response selection paradigm. 2022.
+    [Dai2021] Z. Dai et al. CoAtNet: marrying convolution and attention for all data sizes. NeurIPS 2021.
     [Chang2022] Y.-H. Chang et al. Rethinking vision transformers as dynamic convolutions. 2022.
     [Katharopoulos2020] A. Katharopoulos et al. Transformers are RNNs. ICML 2020.
     [Cai2023] H. Cai et al. EfficientViT: multi-scale linear attention. ICCV 2023.
@@ -74,6 +76,8 @@ class SelfAttention(Headed):
         bias_width: Hidden width of the network of an ``mlp`` bias.
         qk_norm: ``none``, ``rms`` or ``layer``: of queries and keys within each head [Dehghani2023].
         normaliser: ``softmax``, ``sparsemax`` or ``relu`` [Chang2022]: how scores become weights.
+        channels: Channels that go out; ``None`` keeps their number. Where they differ, heads are a part
+            of these, as in blocks that widen and attend at once [Dai2021].
     """
 
     mask: str = "none"
@@ -86,6 +90,10 @@ class SelfAttention(Headed):
     bias_width: int = 64
     qk_norm: str = "none"
     normaliser: str = "softmax"
+    channels: int | None = None
+
+    def width(self, channels: int) -> int:
+        return super().width(self.channels or channels)
 
     def infer(self, *inputs: TensorType) -> TensorType:
         features, _ = attended_and_presence(self, inputs)
@@ -99,7 +107,10 @@ class SelfAttention(Headed):
         positive(self, inputs, rotary_base=self.rotary_base)
         rule = f"needs rotary to be from 0 to 1, got {self.rotary!r}"
         expect(0 <= self.rotary <= 1, self, rule, *inputs)
-        return features
+        if self.channels is None:
+            return features
+        whole(self, inputs, 1, channels=self.channels)
+        return layout.rechannelled(features, self.channels)
 
     def call(self, *inputs: TensorType) -> Call:
         features, _ = attended_and_presence(self, inputs)
@@ -119,6 +130,8 @@ class SelfAttention(Headed):
             "qk_norm": self.qk_norm,
             "normaliser": self.normaliser,
         }
+        if self.channels is not None:
+            changed["outputs"] = self.channels
         return Call(modules.SelfAttention, arguments | changed)
 
     def cost(self, *inputs: TensorType) -> OpCost:
@@ -127,7 +140,7 @@ class SelfAttention(Headed):
         axes = layout.axes(features)
         norm = {"none": 0, "rms": 2, "layer": 4}[self.qk_norm] * self.width(channels)
         return (
-            self.projections(channels, positions)
+            self.projections(channels, positions, outputs=self.channels)
             + self.mixing(channels, positions, positions)
             + relative_cost(self.relative_bias, self.heads, axes, axes, self.bias_width)
             + counts.vector(norm)
@@ -164,7 +177,15 @@ class LinearAttention(Headed):
 
 @dataclass(frozen=True, kw_only=True)
 class CrossCovarianceAttention(Headed):
-    """Channels attend to each other, head by head [ElNouby2021]."""
+    """Channels attend to each other, head by head [ElNouby2021].
+
+    Attributes:
+        temperature: Whether queries and keys have unit length over the positions and each head learns
+            how sharp its scores are; otherwise scores are divided by the root of the positions
+            [Ding2022].
+    """
+
+    temperature: bool = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
         features = attended_of(self, inputs)
@@ -172,7 +193,8 @@ class CrossCovarianceAttention(Headed):
         return features
 
     def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.CrossCovarianceAttention, self.arguments(attended_of(self, inputs)))
+        arguments = self.arguments(attended_of(self, inputs))
+        return Call(modules.CrossCovarianceAttention, arguments | {"temperature": self.temperature})
 
     def cost(self, *inputs: TensorType) -> OpCost:
         features = attended_of(self, inputs)
@@ -181,7 +203,7 @@ class CrossCovarianceAttention(Headed):
         return (
             self.projections(channels, positions)
             + self.mixing(channels, positions, width)
-            + counts.vector(self.heads)
+            + counts.vector(self.heads if self.temperature else 0)
         )
 
 

@@ -128,7 +128,12 @@ class Headed(Op):
         }
 
     def projections(
-        self, channels: int, positions: int, context: int | None = None, others: int | None = None
+        self,
+        channels: int,
+        positions: int,
+        context: int | None = None,
+        others: int | None = None,
+        outputs: int | None = None,
     ) -> OpCost:
         """Queries and output over ``positions``; keys and values over ``others``, the same by default."""
         width = self.width(channels)
@@ -138,7 +143,7 @@ class Headed(Op):
             counts.pointwise(channels, queries, positions, self.bias)
             + counts.pointwise(context, keys, others, self.bias and self.key_bias)
             + counts.pointwise(context, keys, others, self.bias)
-            + counts.pointwise(queries, channels, positions, self.out_bias)
+            + counts.pointwise(queries, outputs or channels, positions, self.out_bias)
         )
 
     def mixing(self, channels: int, queries: int, keys: int, groups: int = 1) -> OpCost:

@@ -23,6 +23,8 @@ TOKENS = Tokens(9, 12)
 
 class TestSelfAttention(OpConformance):
     cases = (
+        Case(SelfAttention(heads=2, channels=12, relative_bias="table"), SMALL),
+        Case(SelfAttention(heads=3, channels=5), TOKENS),
         Case(SelfAttention(), SMALL),
         Case(SelfAttention(heads=3, kv_heads=1, bias=False), TOKENS),
         Case(SelfAttention(heads=5, kv_heads=2), SMALL),
@@ -211,6 +213,7 @@ class TestCrossCovarianceAttention(OpConformance):
     cases = (
         Case(CrossCovarianceAttention(), SMALL),
         Case(CrossCovarianceAttention(heads=3, kv_heads=1, head_dim=5), TOKENS),
+        Case(CrossCovarianceAttention(heads=2, temperature=False), SMALL),
     )
     refused = (Case(CrossCovarianceAttention(), Vector(8)),)
     larger = (

@@ -13,6 +13,8 @@ References:
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -48,6 +50,7 @@ class SelfAttention(HeadProjection):
         bias_width: Hidden width of the network of an ``mlp`` bias.
         qk_norm: ``none``, ``rms`` or ``layer``: of queries and keys within each head.
         normaliser: ``softmax``, ``sparsemax`` or ``relu``: how scores become weights.
+        outputs: Channels of the output; ``None``: ``channels``.
 
     A second input, ``(B, N)``, says which positions are occupied: only they are seen.
     """
@@ -75,8 +78,11 @@ class SelfAttention(HeadProjection):
         bias_width: int = 64,
         qk_norm: str = "none",
         normaliser: str = "softmax",
+        outputs: int | None = None,
     ) -> None:
-        super().__init__(channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias)
+        super().__init__(
+            channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias, outputs=outputs
+        )
         self.normaliser = normaliser
         self.query_norm = make_head_norm(qk_norm, head_dim)
         self.key_norm = make_head_norm(qk_norm, head_dim)
@@ -168,7 +174,13 @@ class LinearAttention(HeadProjection):
 
 
 class CrossCovarianceAttention(HeadProjection):
-    """Channels of a head attend to each other through their covariance over positions [ElNouby2021]."""
+    """Channels of a head attend to each other through their covariance over positions [ElNouby2021].
+
+    Args:
+        channels: As in :class:`HeadProjection`, like all up to ``out_bias``.
+        temperature: Whether queries and keys have unit length over the positions and each head learns
+            how sharp its scores are; otherwise scores are divided by the root of the positions.
+    """
 
     def __init__(
         self,
@@ -180,16 +192,22 @@ class CrossCovarianceAttention(HeadProjection):
         bias: bool,
         key_bias: bool,
         out_bias: bool,
+        temperature: bool = True,
     ) -> None:
         super().__init__(channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias)
-        self.temperature = nn.Parameter(torch.ones(heads))
+        self.temperature: nn.Parameter | None = None
+        if temperature:
+            self.temperature = nn.Parameter(torch.ones(heads))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query = functional.normalize(self.columns(self.query(x), self.heads), dim=3)
-        key = functional.normalize(self.columns(self.key(x), self.kv_heads), dim=3)
-        key = share_heads(key, self.heads)
+        query = self.columns(self.query(x), self.heads)
+        key = share_heads(self.columns(self.key(x), self.kv_heads), self.heads)
         value = share_heads(self.columns(self.value(x), self.kv_heads), self.heads)
-        scores = torch.matmul(query, key.transpose(2, 3)) * self.temperature.view(-1, 1, 1)
+        if self.temperature is None:
+            scores = torch.matmul(query / math.sqrt(query.shape[3]), key.transpose(2, 3))
+        else:
+            query, key = functional.normalize(query, dim=3), functional.normalize(key, dim=3)
+            scores = torch.matmul(query, key.transpose(2, 3)) * self.temperature.view(-1, 1, 1)
         return self.merged(torch.matmul(scores.softmax(3), value), x)
 
 

@@ -50,7 +50,7 @@ class HeadProjection(nn.Module):
     """The four projections of an attention with heads.
 
     Args:
-        channels: Channels of the input and of the output.
+        channels: Channels of the input, and of the output where ``outputs`` does not say.
         heads: Number of heads of the queries.
         kv_heads: Number of heads of keys and values, at most ``heads``.
         head_dim: Width of a head.
@@ -60,6 +60,7 @@ class HeadProjection(nn.Module):
         out_bias: Whether the output has a bias.
         context: Channels that keys and values are made from; ``None``: ``channels``.
         context_rank: The rank of what they are made from; ``None``: ``rank``.
+        outputs: Channels of the output; ``None``: ``channels``.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class HeadProjection(nn.Module):
         out_bias: bool = True,
         context: int | None = None,
         context_rank: int | None = None,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
@@ -86,7 +88,7 @@ class HeadProjection(nn.Module):
             context, kv_heads * head_dim, self.context_rank, bias and key_bias
         )
         self.value = make_channel_map(context, kv_heads * head_dim, self.context_rank, bias)
-        self.out = make_channel_map(heads * head_dim, channels, rank, out_bias)
+        self.out = make_channel_map(heads * head_dim, outputs or channels, rank, out_bias)
 
     def rows(self, x: torch.Tensor, heads: int) -> torch.Tensor:
         """Split projected channels into heads with their positions as rows: ``(B, h, N, d)``."""
