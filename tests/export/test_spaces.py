@@ -1,4 +1,4 @@
-"""Random candidates of every shipped space as ONNX: nine in ten at least, equal to the module, the rest declared."""
+"""Random candidates of every shipped space as ONNX: nine in ten at least, equal to the module."""
 
 from __future__ import annotations
 
