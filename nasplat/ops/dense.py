@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -285,3 +286,36 @@ class ContextGate(Op):
             + counts.norm("layer", hidden)
             + counts.pointwise(hidden, 2 * x.channels, 1)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolTo(Op):
+    """Means over equal blocks, as small as leave at most so many positions: keys that are few enough.
+
+    Attributes:
+        most: Positions that may go out; a map that has no more is left as it is.
+    """
+
+    pure: ClassVar[bool] = True
+    keeps_zero: ClassVar[bool] = True
+
+    most: int = 256
+
+    def _stride(self, x: Map) -> int:
+        stride = 1
+        while math.prod(-(-length // stride) for length in axes(x)) > self.most:
+            stride += 1
+        return stride
+
+    def infer(self, *inputs: TensorType) -> Map:
+        x = maps(self, inputs, 1, 1)[0]
+        whole(self, inputs, 1, most=self.most)
+        stride = self._stride(x)
+        return resized(x, x.channels, [-(-length // stride) for length in axes(x)])
+
+    def call(self, *inputs: TensorType) -> Call:
+        x = maps(self, inputs, 1, 1)[0]
+        return Call(modules.PoolTo, {"stride": self._stride(x), "rank": rank(x)})
+
+    def is_identity(self, *inputs: TensorType) -> bool:
+        return self._stride(maps(self, inputs, 1, 1)[0]) == 1

@@ -8,6 +8,7 @@ from nasplat.ops.dense import (
     MaskQueryHead,
     MultiScaleFusion,
     PixelHead,
+    PoolTo,
     UpsampleTo,
 )
 from nasplat.testing.ops import Case, OpConformance
@@ -108,3 +109,14 @@ class TestContextGate(OpConformance):
     refused = (Case(ContextGate(), Vector(4)), Case(ContextGate(reduction=0), SMALL))
     larger = ((Case(ContextGate(), Image(8, 3, 4)), Case(ContextGate(), Image(12, 3, 4))),)
     golden = ((Case(ContextGate(), Image(8, 3, 4)), 79, 144),)
+
+
+class TestPoolTo(OpConformance):
+    cases = (
+        Case(PoolTo(most=4), FINE),
+        Case(PoolTo(), FINE),
+        Case(PoolTo(most=3), Series(2, 7)),
+        Case(PoolTo(most=6), Volume(2, 4, 5, 3)),
+    )
+    refused = (Case(PoolTo(), Vector(4)), Case(PoolTo(most=0), FINE))
+    golden = ((Case(PoolTo(most=4), FINE), 0, 0),)

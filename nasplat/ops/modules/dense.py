@@ -223,3 +223,17 @@ class ContextGate(nn.Module):
         asked = self.excite(functional.relu(self.norm(self.squeeze(mean)))).view(self.shape)
         scale, shift = asked.chunk(2, 1)
         return x * scale.sigmoid() + shift
+
+
+class PoolTo(nn.Module):
+    """Means over blocks of ``stride`` along every axis; the last block of an axis may be smaller."""
+
+    def __init__(self, stride: int, rank: int) -> None:
+        super().__init__()
+        pools: dict[int, type[nn.Module]] = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+        self.pool: nn.Module = nn.Identity()
+        if stride > 1:
+            self.pool = pools[rank](stride, stride, ceil_mode=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool(x)
