@@ -1,15 +1,12 @@
 """A task from arrays: an ``.npz`` of examples and class labels, checked before anything trains.
 
-Names: ``x`` and ``y``, or ready splits ``x_train, y_train, x_test, y_test`` (and optionally
-``x_val, y_val``). Examples: ``(N, H, W)``, ``(N, H, W, C)``, ``(N, C, H, W)`` images or ``(N, D)``
-vectors.
+Names of the arrays are those of ``nasplat.tasks.npz``. Examples: ``(N, H, W)``, ``(N, H, W, C)``,
+``(N, C, H, W)`` images, ``(N, D)`` vectors, or encoded images with their offsets.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import zipfile
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,22 +14,39 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import ImageOps
 
 from nasplat.errors import TaskError
 from nasplat.graph.types import Image, TensorType, Vector
 from nasplat.tasks.classification import ClassificationTask, encode_labels
-from nasplat.tasks.splits import Splits, split_all, split_given_test
+from nasplat.tasks.npz import (
+    ENCODED,
+    Pair,
+    content_of,
+    join_splits,
+    labels_of,
+    marked,
+    read_npz,
+    rows_of,
+)
+from nasplat.tasks.splits import split_all, split_given_test, split_marked_test, split_sizes
 
 Array = NDArray[Any]
 
 LAYOUTS = ("NHWC", "NCHW")
-ALIASES = {"validation": "val", "valid": "val"}
-SETS = ({"x", "y"}, {"x_train", "y_train", "x_test", "y_test"})
-OPTIONAL = {"x_val", "y_val"}
 
 
 def arrays(
-    path: str | Path, *, layout: str | None = None, natural: bool = False, seed: int = 0
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    natural: bool = False,
+    size: int | None = None,
+    label: str | None = None,
+    test: str | None = None,
+    test_file: str | None = None,
+    seed: int = 0,
 ) -> ClassificationTask:
     """Load an ``.npz`` file.
 
@@ -40,6 +54,11 @@ def arrays(
         path: The file.
         layout: ``NHWC`` or ``NCHW`` of examples with four axes; None: told from the shape.
         natural: Whether images keep their class when mirrored.
+        size: Side in pixels, 8 to 512, that encoded images are cropped and resized to; None: as they
+            are, which must then be the same for all.
+        label: Name of the array of labels; None: ``y`` or ``labels``.
+        test: Which examples are for testing, such as ``fold=9``; None: split by seed.
+        test_file: Another ``.npz`` of the same names that holds the test split.
         seed: Which example is in which split follows from it.
 
     Raises:
@@ -47,19 +66,29 @@ def arrays(
             kind are named.
     """
     file = Path(path).expanduser().resolve()
-    found = _read(file)
-    x, y, sizes = _join(found, file)
-    examples, input_type = shape_examples(x, layout=layout, where=str(path))
-    labels, classes = encode_labels(check_labels(y, where=str(path)))
+    found = read_npz(file)
+    content = content_of(found) + ("" if label is None else f" {label}")
+    pair = _pair(found, file, size=size, label=label)
+    tests = None if test is None else marked(found, test, len(pair.x), str(path))
+    if tests is not None and (pair.sizes or test_file):
+        raise TaskError(f"{path} has a test split of its own: leave out test={test}")
+    other = None if test_file is None else Path(test_file).expanduser().resolve()
+    if other is not None:
+        more = read_npz(other)
+        content += content_of(more)
+        pair = _with_test(pair, _pair(more, other, size=size, label=label), file, other)
+    examples, input_type = shape_examples(pair.x, layout=layout, where=str(path))
+    labels, classes = encode_labels(check_labels(pair.y, where=str(path)), _names(found))
     numbers = labels.numpy()
-    if sizes is None:
+    if tests is not None:
+        splits = split_marked_test(numbers, tests, seed, classes=classes)
+    elif pair.sizes is None:
         splits = split_all(numbers, seed, classes=classes)
-    elif sizes[1]:
-        bounds = np.cumsum((0, *sizes))
-        splits = Splits(*(np.arange(a, b) for a, b in itertools.pairwise(bounds)))
+    elif pair.sizes[1]:
+        splits = split_sizes(pair.sizes)
         _check_every_class(numbers[splits.train], classes)
     else:
-        splits = split_given_test(numbers, sizes[2], seed, classes=classes)
+        splits = split_given_test(numbers, pair.sizes[2], seed, classes=classes)
     return ClassificationTask(
         name=str(path),
         spec={
@@ -67,6 +96,10 @@ def arrays(
             "path": str(file),
             "layout": layout,
             "natural": natural,
+            "size": size,
+            "label": label,
+            "test": test,
+            "test_file": None if other is None else str(other),
             "seed": seed,
         },
         examples=torch.from_numpy(examples),
@@ -76,92 +109,92 @@ def arrays(
         input_type=input_type,
         natural=natural,
         note=str(input_type),
-        content=_content(found),
+        content=content,
     )
 
 
-def _read(file: Path) -> dict[str, Array]:
-    if not file.is_file():
-        raise TaskError(f"there is no file {file}")
-    try:
-        with open(file, "rb") as opened:
-            archive = np.load(opened, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise TaskError(f"{file} holds a single array; expected an .npz of x and y")
-            found = {name.lower(): _array(archive, name, file) for name in archive.files}
-    except TaskError:
-        raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise TaskError(f"{file} is not a readable .npz file: {error}") from error
-    for long, short in ALIASES.items():
-        for axis in "xy":
-            if f"{axis}_{long}" in found:
-                found[f"{axis}_{short}"] = found.pop(f"{axis}_{long}")
-    return found
-
-
-def _array(archive: Mapping[str, Array], name: str, file: Path) -> Array:
-    try:
-        return np.asarray(archive[name])
-    except ValueError as error:
+def _pair(found: Mapping[str, Array], file: Path, *, size: int | None, label: str | None) -> Pair:
+    """Examples and labels of one file."""
+    if size is not None and not 8 <= size <= 512:
+        raise TaskError(f"size of images must be in [8, 512], got {size}")
+    kind = next((name for name in ENCODED if name in found), None)
+    if kind is not None and "offsets" in found:
+        rows = rows_of(found[kind], found["offsets"], f"{kind} in {file}")
+        y = labels_of(found, len(rows), label, str(file))
+        return Pair(_decoded(rows, size, file), y, None)
+    if size is not None:
         raise TaskError(
-            f"array {name!r} of {file} cannot be read: {error}",
-            hint="store plain numbers, not Python objects",
-        ) from error
-
-
-def _join(
-    found: Mapping[str, Array], file: Path
-) -> tuple[Array, Array, tuple[int, int, int] | None]:
-    """Join ready splits to one array each, with their sizes (train, validation, test)."""
-    names = set(found)
-    if names != SETS[0] and names - OPTIONAL != SETS[1]:
-        raise TaskError(
-            f"{file} holds the arrays {', '.join(sorted(names)) or 'none'}; expected x, y or "
-            "x_train, y_train, x_test, y_test (and optionally x_val, y_val)",
-            hint="rename them: np.savez(path, x=examples, y=labels)",
+            f"size is for encoded images (arrays {', '.join(ENCODED)}), {file} has none",
+            hint="save arrays in the size that you want",
         )
-    if len(names & OPTIONAL) == 1:
-        raise TaskError(
-            f"{file} holds {(names & OPTIONAL).pop()} alone; x_val and y_val go together"
-        )
-    parts = [""] if names == SETS[0] else ["_train", "_val", "_test"]
-    parts = [part for part in parts if f"x{part}" in names]
-    uneven = [
-        f"x{part} has {_length(found[f'x{part}'])} and y{part} {_length(found[f'y{part}'])}"
-        for part in parts
-        if _length(found[f"x{part}"]) != _length(found[f"y{part}"])
+    named = dict(found)
+    if label is not None:
+        named["y"] = labels_of(found, len(found.get("x", ())), label, str(file))
+    extra = [
+        name
+        for name, array in found.items()
+        if name not in ("x", "y") and "x" in found and array.shape == found["x"].shape[:1]
     ]
-    if uneven:
-        raise TaskError(f"examples and labels of {file} differ in number: {'; '.join(uneven)}")
-    shapes = {f"x{part}": found[f"x{part}"].shape for part in parts}
-    if len({shape[1:] for shape in shapes.values()}) > 1:
-        raise TaskError(f"the splits of {file} hold examples of different shapes: {shapes}")
-    sizes = {part: _length(found[f"x{part}"]) for part in parts}
-    x = np.concatenate([found[f"x{part}"] for part in parts])
-    y = np.concatenate([found[f"y{part}"] for part in parts])
-    if parts == [""]:
-        return x, y, None
-    return x, y, (sizes["_train"], sizes.get("_val", 0), sizes["_test"])
+    return join_splits(named, file, others=("classes", *extra))
 
 
-def _length(array: Array) -> int:
-    return len(array) if array.ndim else 0
+def _with_test(pair: Pair, test: Pair, file: Path, other: Path) -> Pair:
+    """Examples of one file, with another file as their test split."""
+    for one, met in ((file, pair), (other, test)):
+        if met.sizes is not None:
+            raise TaskError(f"{one} has splits of its own, so it takes no test_file")
+    if pair.x.shape[1:] != test.x.shape[1:]:
+        raise TaskError(
+            f"examples of {file} have shape {pair.x.shape[1:]}, those of {other} {test.x.shape[1:]}"
+        )
+    x, y = np.concatenate((pair.x, test.x)), np.concatenate((pair.y, test.y))
+    return Pair(x, y, (len(pair.x), 0, len(test.x)))
+
+
+def _decoded(rows: list[Array], size: int | None, file: Path) -> Array:
+    """Encoded images as ``(n, height, width, channels)`` bytes.
+
+    Raises:
+        TaskError: Images cannot be read, or differ in size or channels; the first ones are named.
+    """
+    found: list[Array] = []
+    wrong: list[str] = []
+    for number, row in enumerate(rows):
+        try:
+            with Picture.open(io.BytesIO(row.astype(np.uint8).tobytes())) as picture:
+                plain = picture if picture.mode == "L" else picture.convert("RGB")
+                if size is not None:
+                    plain = ImageOps.fit(plain, (size, size), Picture.Resampling.BICUBIC)
+                made = np.asarray(plain, dtype=np.uint8)
+        except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError) as error:
+            wrong.append(f"{number} ({error})")
+            continue
+        found.append(made if made.ndim == 3 else made[:, :, None])
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise TaskError(
+            f"{len(wrong)} of {len(rows)} images in {file} cannot be read: number "
+            f"{', '.join(wrong[:5])}{more}"
+        )
+    if len({made.shape for made in found}) > 1:
+        odd = sorted({made.shape for made in found})
+        raise TaskError(
+            f"the images in {file} have different sizes or channels, such as {odd[0]} and {odd[1]}",
+            hint="give them one size: size=96; convert those with other channels",
+        )
+    return np.stack(found)
+
+
+def _names(found: Mapping[str, Array]) -> tuple[str, ...]:
+    """Names of the classes that a file gives, in the order of their numbers."""
+    names = found.get("classes")
+    return () if names is None or names.ndim != 1 else tuple(str(name) for name in names)
 
 
 def _check_every_class(labels: NDArray[np.int64], classes: tuple[str, ...]) -> None:
     absent = [name for number, name in enumerate(classes) if not (labels == number).any()]
     if absent:
         raise TaskError(f"y_train has no example of the classes {', '.join(absent)}")
-
-
-def _content(found: Mapping[str, Array]) -> str:
-    mark = hashlib.blake2b(digest_size=16)
-    for name in sorted(found):
-        array = found[name]
-        mark.update(f"{name}{array.dtype}{array.shape}".encode())
-        mark.update(np.ascontiguousarray(array).tobytes())
-    return mark.hexdigest()
 
 
 def shape_examples(x: Array, *, layout: str | None, where: str) -> tuple[Array, TensorType]:

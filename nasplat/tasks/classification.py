@@ -134,11 +134,17 @@ class ClassificationTask(IndexedTask):
         )
 
 
-def encode_labels(labels: NDArray[Any]) -> tuple[Tensor, tuple[str, ...]]:
+def encode_labels(
+    labels: NDArray[Any], names: Sequence[str] = ()
+) -> tuple[Tensor, tuple[str, ...]]:
     """Number the classes in sorted order.
 
+    Args:
+        labels: ``(n,)`` numbers or text.
+        names: Name of class 0, 1, ... when labels are such numbers; none: numbers name themselves.
+
     Raises:
-        TaskError: There are fewer than two classes.
+        TaskError: There are fewer than two classes, or numbers without a name.
     """
     values, numbers = np.unique(labels, return_inverse=True)
     classes = tuple(str(value) for value in values)
@@ -147,4 +153,11 @@ def encode_labels(labels: NDArray[Any]) -> tuple[Tensor, tuple[str, ...]]:
             f"a classification task needs at least two classes, found {len(classes)}"
             + (f" ({classes[0]})" if classes else "")
         )
+    if names and values.dtype.kind in "iub":
+        if int(values.min()) < 0 or int(values.max()) >= len(names):
+            raise TaskError(
+                f"labels go from {values.min()} to {values.max()}, there are names for 0 to "
+                f"{len(names) - 1}: {', '.join(names)}"
+            )
+        classes = tuple(names[int(value)] for value in values)
     return torch.from_numpy(numbers.reshape(-1).astype(np.int64)), classes

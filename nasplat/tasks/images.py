@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from nasplat.errors import TaskError
 from nasplat.graph.types import Image
 from nasplat.tasks.cache import read_cache, write_cache
 from nasplat.tasks.classification import ClassificationTask
-from nasplat.tasks.splits import Splits, split_all, split_given_test
+from nasplat.tasks.splits import Splits, split_all, split_given_test, split_sizes
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -107,7 +107,7 @@ def images(
         examples=torch.from_numpy(pixels),
         labels=torch.from_numpy(listing.labels),
         classes=listing.classes,
-        splits=_splits(listing, seed),
+        splits=splits_of(listing, seed),
         input_type=Image(depth, *side),
         natural=natural,
         source={"crop": "centre", "resize": list(side), "mode": MODES[depth]},
@@ -116,8 +116,15 @@ def images(
     )
 
 
-def list_images(folder: Path) -> Listing:
+def list_images(
+    folder: Path, *, suffixes: Collection[str] = SUFFIXES, noun: str = "image"
+) -> Listing:
     """Find the classes and files of a folder.
+
+    Args:
+        folder: With a sub-folder for each class, or such folders in ``train`` and ``test``.
+        suffixes: Endings of the files that count, in lower case.
+        noun: What a file is called in errors.
 
     Raises:
         TaskError: There is no such folder, it has fewer than two classes, or classes are empty.
@@ -133,8 +140,8 @@ def list_images(folder: Path) -> Listing:
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none"
         raise TaskError(
-            f"{folder} needs at least two sub-folders of images, one per class; found {found}",
-            hint="expected layout: FOLDER/CLASS/IMAGE.jpg",
+            f"{folder} needs at least two sub-folders of {noun}s, one per class; found {found}",
+            hint=f"expected layout: FOLDER/CLASS/{noun.upper()}{min(suffixes)}",
         )
     files: list[Path] = []
     labels: list[int] = []
@@ -146,7 +153,7 @@ def list_images(folder: Path) -> Listing:
             inside = sorted(
                 file
                 for file in (root / name).rglob("*")
-                if file.suffix.lower() in SUFFIXES and not file.is_dir()
+                if file.suffix.lower() in suffixes and not file.is_dir()
             )
             if not inside:
                 empty.append(str((root / name).relative_to(folder)))
@@ -155,8 +162,8 @@ def list_images(folder: Path) -> Listing:
         lengths.append(len(files) - before)
     if empty:
         raise TaskError(
-            f"classes of {folder} without images: {', '.join(empty)}",
-            hint=f"remove the empty folders, or add files ending in {', '.join(sorted(SUFFIXES))}",
+            f"classes of {folder} without {noun}s: {', '.join(empty)}",
+            hint=f"remove the empty folders, or add files ending in {', '.join(sorted(suffixes))}",
         )
     ready = None
     if parts:
@@ -168,14 +175,14 @@ def _folders(root: Path) -> list[Path]:
     return sorted(sub for sub in root.iterdir() if sub.is_dir() and not sub.name.startswith("."))
 
 
-def _splits(listing: Listing, seed: int) -> Splits:
+def splits_of(listing: Listing, seed: int) -> Splits:
+    """The ready splits of a folder, or stratified ones."""
     if listing.parts is None:
         return split_all(listing.labels, seed, classes=listing.classes)
     train, validation, test = listing.parts
     if not validation:
         return split_given_test(listing.labels, test, seed, classes=listing.classes)
-    bounds = (0, train, train + validation, train + validation + test)
-    return Splits(*(np.arange(bounds[i], bounds[i + 1], dtype=np.int64) for i in range(3)))
+    return split_sizes((train, validation, test))
 
 
 def hash_files(listing: Listing) -> str:
@@ -194,7 +201,7 @@ def hash_files(listing: Listing) -> str:
             continue
         mark.update(str(file.relative_to(listing.folder)).encode() + b"\0" + inside)
     if unreadable:
-        raise _files_error(listing, unreadable, "cannot be opened", "check links and permissions")
+        raise files_error(listing, unreadable, "cannot be opened", "check links and permissions")
     return mark.hexdigest()
 
 
@@ -214,10 +221,10 @@ def decode(
     sides = [head[0] for head in heads if not isinstance(head, str)]
     depths = [head[1] for head in heads if not isinstance(head, str)]
     if corrupt:
-        raise _files_error(listing, corrupt, "cannot be read as images", "repair or remove them")
+        raise files_error(listing, corrupt, "cannot be read as images", "repair or remove them")
     if channels is None:
         channels = _same_depth(listing, depths)
-    target = (size, size) if size else _side(sides)
+    target = (size, size) if size else common_size(sides)
 
     def read(file: Path) -> NDArray[np.uint8] | str:
         try:
@@ -234,7 +241,7 @@ def decode(
         (f, got) for f, got in zip(listing.files, read_all, strict=True) if isinstance(got, str)
     ]
     if corrupt:
-        raise _files_error(listing, corrupt, "cannot be read as images", "repair or remove them")
+        raise files_error(listing, corrupt, "cannot be read as images", "repair or remove them")
     stacked = np.stack([got for got in read_all if not isinstance(got, str)])
     return np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)), set(sides) != {target}
 
@@ -266,7 +273,7 @@ def _same_depth(listing: Listing, depths: Sequence[int]) -> int:
         for file, depth in zip(listing.files, depths, strict=True)
         if depth != usual
     ]
-    raise _files_error(
+    raise files_error(
         listing,
         odd,
         f"differ from the others, which have {usual} channel{'s' * (usual > 1)}",
@@ -274,7 +281,8 @@ def _same_depth(listing: Listing, depths: Sequence[int]) -> int:
     )
 
 
-def _side(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def common_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Width and height for images of these: their own when small and equal, else a square."""
     if len(set(sizes)) == 1 and max(sizes[0]) <= DEFAULT_SIDE and min(sizes[0]) >= 8:
         return sizes[0]
     usual = int(np.median([min(size) for size in sizes]))
@@ -282,9 +290,10 @@ def _side(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return side, side
 
 
-def _files_error(
+def files_error(
     listing: Listing, files: Sequence[tuple[Path, str]], what: str, hint: str
 ) -> TaskError:
+    """The error for files that cannot be used, the first ten named."""
     named = [f"{file.relative_to(listing.folder)} ({reason})" for file, reason in files[:10]]
     more = f" and {len(files) - 10} more" if len(files) > 10 else ""
     return TaskError(

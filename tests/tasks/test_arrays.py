@@ -94,7 +94,7 @@ def test_ready_splits_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ({"images": noise(40, 9), "labels": LABELS}, "holds the arrays images, labels; expected x"),
+        ({"pictures": noise(40, 9), "y": LABELS}, "holds the arrays pictures, y; expected x"),
         ({"x": noise(40, 9)}, "holds the arrays x; expected x, y or x_train"),
         ({"x": noise(40, 9), "y": LABELS[:39]}, "x has 40 and y 39"),
         ({"x": noise(40), "y": LABELS}, r"have shape \(40,\); expected \(N, H, W\)"),
