@@ -21,6 +21,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "linear", "constant", "onecycle"),
     "augment": ("none", "light", "strong"),
+    "weights": ("own", "bank"),
 }
 
 #: Smallest and largest value; both belong to the range.
@@ -57,6 +58,8 @@ class Recipe:
         ema: Decay of the averaged weights that are evaluated and kept, 0 for none, below 1. The
             average follows faster in the first steps.
         clip_norm: Largest norm of the gradient, 0 for no clipping, in [0, 1000].
+        weights: What a candidate starts from: ``own`` random weights, or its slices of the ``bank`` of the
+            study, to which it gives back what it learns. Winners are trained from scratch either way.
 
     Raises:
         UsageError: Values are out of range or of the wrong type; all are named.
@@ -74,6 +77,7 @@ class Recipe:
     augment: str = "light"
     ema: float = 0.0
     clip_norm: float = 1.0
+    weights: str = "own"
 
     def __post_init__(self) -> None:
         offences = [
