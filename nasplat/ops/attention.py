@@ -4,7 +4,6 @@ All take an image, a series, a volume, a grid or tokens, whose positions are rea
 
 References:
     [Vaswani2017] A. Vaswani et al. Attention is all you need. NeurIPS 2017.
-    [Su2021] J. Su et al. RoFormer: enhanced transformer with rotary position embedding. 2021.
     [Raffel2020] C. Raffel et al. Exploring the limits of transfer learning with T5. JMLR 2020.
     [Ding2022] M. Ding et al. DaViT: dual attention vision transformers. ECCV 2022.
     [Dehghani2023] M. Dehghani et al. Scaling vision transformers to 22 billion parameters. ICML 2023.
@@ -27,10 +26,11 @@ from typing import ClassVar
 from nasplat.graph.op import Call, OpCost, expect
 from nasplat.graph.types import TensorType
 from nasplat.ops import counts, layout
-from nasplat.ops.checks import known, positive, whole
+from nasplat.ops.checks import known, whole
 from nasplat.ops.heads import (
     Attended,
     Headed,
+    Rotated,
     attended_and_presence,
     attended_of,
     relative_cost,
@@ -54,7 +54,7 @@ HEAD_NORMS = ("none", "rms", "layer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfAttention(Headed):
+class SelfAttention(Rotated):
     """Every position attends to every other that the mask allows [Vaswani2017].
 
     Inputs are features, and as a second, if any, a ``Presence`` with one place for each position: only
@@ -68,9 +68,6 @@ class SelfAttention(Headed):
         prefix: Positions of the prefix of the last three masks.
         segment: Positions of a segment of the last two.
         soft_steps: Steps of training until a ``soft_causal`` mask is causal.
-        rotary: Share of the channels of a head that are rotated by position, from 0 to 1 [Su2021]: as
-            many pairs of channels for each position axis as fit.
-        rotary_base: Base of the wave lengths of the rotation, above 1.
         relative_bias: ``none``; ``table``: a learned number for each head and offset [Raffel2020];
             ``mlp``: a small network of the offset; ``alibi``: a fixed slope of the distance.
         bias_width: Hidden width of the network of an ``mlp`` bias.
@@ -84,8 +81,6 @@ class SelfAttention(Headed):
     prefix: int = 0
     segment: int = 1
     soft_steps: int = 1000
-    rotary: float = 0.0
-    rotary_base: float = 10000.0
     relative_bias: str = "none"
     bias_width: int = 64
     qk_norm: str = "none"
@@ -104,9 +99,7 @@ class SelfAttention(Headed):
         known(self, inputs, NORMALISERS, normaliser=self.normaliser)
         whole(self, inputs, 0, prefix=self.prefix)
         whole(self, inputs, 1, segment=self.segment, soft_steps=self.soft_steps)
-        positive(self, inputs, rotary_base=self.rotary_base)
-        rule = f"needs rotary to be from 0 to 1, got {self.rotary!r}"
-        expect(0 <= self.rotary <= 1, self, rule, *inputs)
+        self.check_rotary(*inputs)
         if self.channels is None:
             return features
         whole(self, inputs, 1, channels=self.channels)
@@ -114,17 +107,12 @@ class SelfAttention(Headed):
 
     def call(self, *inputs: TensorType) -> Call:
         features, _ = attended_and_presence(self, inputs)
-        axes = layout.axes(features)
-        step = 2 * len(axes)
-        rotated = int(self.rotary * self.width(layout.channels(features)) / step) * step
-        arguments = self.arguments(features) | {"axes": axes}
+        arguments = self.arguments(features) | {"axes": layout.axes(features)}
         changed = {
             "mask": self.mask,
             "prefix": self.prefix,
             "segment": self.segment,
             "soft_steps": self.soft_steps,
-            "rotated": rotated,
-            "rotary_base": self.rotary_base,
             "relative_bias": self.relative_bias,
             "bias_width": self.bias_width,
             "qk_norm": self.qk_norm,
@@ -132,7 +120,8 @@ class SelfAttention(Headed):
         }
         if self.channels is not None:
             changed["outputs"] = self.channels
-        return Call(modules.SelfAttention, arguments | changed)
+        arguments |= changed | self.rotation(features)
+        return Call(modules.SelfAttention, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         features, _ = attended_and_presence(self, inputs)

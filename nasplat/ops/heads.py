@@ -7,6 +7,7 @@ among the queries [Ainslie2023]: 1 is multi-query attention, ``None`` gives each
 
 References:
     [Ainslie2023] J. Ainslie et al. GQA: training generalized multi-query transformer models. EMNLP 2023.
+    [Su2021] J. Su et al. RoFormer: enhanced transformer with rotary position embedding. 2021.
     [Liu2021] Z. Liu et al. Swin Transformer: hierarchical vision transformer using shifted windows. 2021.
     [Wang2022] W. Wang et al. CrossFormer: a versatile vision transformer hinging on cross-scale attention.
         ICLR 2022.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from nasplat.graph.op import Index, Op, OpCost, expect
 from nasplat.graph.types import Grid, Image, Presence, Series, TensorType, Tokens, Volume
 from nasplat.ops import counts, layout, selection
-from nasplat.ops.checks import known, whole
+from nasplat.ops.checks import known, positive, whole
 
 Attended = Image | Series | Volume | Grid | Tokens
 """Types with channels at positions: what an attention reads."""
@@ -168,3 +169,29 @@ class Headed(Op):
         elif part == "out" and rest == "weight":
             index[1] = selection.blocks(small[1], self.heads, large[1], larger.heads)
         return tuple(index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotated(Headed):
+    """Attention ops that may rotate queries and keys by position [Su2021].
+
+    Attributes:
+        rotary: Share of the channels of a head that are rotated, from 0 to 1: as many pairs of channels
+            for each position axis as fit.
+        rotary_base: Base of the wave lengths, above 0.
+    """
+
+    rotary: float = 0.0
+    rotary_base: float = 10000.0
+
+    def check_rotary(self, *inputs: TensorType) -> None:
+        """Raise a :class:`~nasplat.errors.GraphTypeError` where a field of the rotation is wrong."""
+        positive(self, inputs, rotary_base=self.rotary_base)
+        rule = f"needs rotary to be from 0 to 1, got {self.rotary!r}"
+        expect(0 <= self.rotary <= 1, self, rule, *inputs)
+
+    def rotation(self, features: Attended) -> dict[str, object]:
+        """What a module needs to know of the rotation."""
+        step = 2 * len(layout.axes(features))
+        rotated = int(self.rotary * self.width(layout.channels(features)) / step) * step
+        return {"rotated": rotated, "rotary_base": self.rotary_base}

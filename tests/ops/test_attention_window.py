@@ -7,14 +7,28 @@ import itertools
 import pytest
 import torch
 
-from nasplat.graph.types import Image, Series, Tokens, Vector, Volume
+from nasplat.graph.op import Op
+from nasplat.graph.types import Grid, Image, Series, Tokens, Vector, Volume
 from nasplat.ops.attention import SelfAttention
-from nasplat.ops.attention_window import WindowAttention
+from nasplat.ops.attention_window import (
+    AxisAttention,
+    DilatedGroupAttention,
+    SlidingWindowAttention,
+    StripeAttention,
+    WindowAttention,
+)
 from nasplat.testing.ops import Case, OpConformance
 
 SMALL = Image(12, 5, 7)
 EVEN = Image(16, 8, 8)
 TOKENS = Tokens(9, 12)
+
+
+def seen(op: Op, image: Image, row: int, column: int) -> list[str]:
+    """Which positions one position sees, by gradients: a text for each row."""
+    x = image.example(1).requires_grad_()
+    (found,) = torch.autograd.grad(op.module(image)(x)[0, :, row, column].sum(), x)
+    return ["".join("x" if item.any() else "." for item in line.T) for line in found[0].unbind(1)]
 
 
 class TestWindowAttention(OpConformance):
@@ -31,7 +45,7 @@ class TestWindowAttention(OpConformance):
         Case(WindowAttention(window=4, overlap=0.5, shifted=True, heads=2), SMALL),
         Case(WindowAttention(window=3, shifted=True, relative_bias="alibi"), Volume(4, 5, 3, 4)),
         Case(WindowAttention(window=4, mask="causal", overlap=2.0, kv_heads=2), TOKENS),
-        Case(WindowAttention(window=4, mask="causal", shifted=True), Series(8, 6)),
+        Case(WindowAttention(window=4, mask="causal", shifted=True, rotary=1.0), Series(8, 6)),
     )
     refused = (
         Case(WindowAttention(), Vector(4)),
@@ -124,3 +138,119 @@ class TestWindowAttention(OpConformance):
             for j in range(9):
                 down, right = i // 3 - j // 3, i % 3 - j % 3
                 assert scores[0, 0, i, j] == table[0, down + 2, right + 2]
+
+
+class TestDilatedGroupAttention(OpConformance):
+    cases = (
+        Case(DilatedGroupAttention(relative_bias="mlp"), EVEN),
+        Case(DilatedGroupAttention(stride=3, heads=3, kv_heads=1), SMALL),
+        Case(DilatedGroupAttention(stride=None, group=3, rotary=1.0), SMALL),
+        Case(DilatedGroupAttention(stride=(1, 2, 2), group=2), Volume(4, 3, 5, 4)),
+        Case(DilatedGroupAttention(stride=20), TOKENS),
+    )
+    refused = (
+        Case(DilatedGroupAttention(), Vector(4)),
+        Case(DilatedGroupAttention(stride=0), SMALL),
+        Case(DilatedGroupAttention(group=(2, 2, 2)), SMALL),
+        Case(DilatedGroupAttention(stride=None), SMALL),
+    )
+    larger = (
+        (
+            Case(DilatedGroupAttention(heads=2, group=2), EVEN),
+            Case(DilatedGroupAttention(), EVEN),
+        ),
+    )
+    golden = (
+        (
+            Case(DilatedGroupAttention(stride=None, group=4), EVEN),
+            1284,
+            4 * 256 * 64 + 32 * 16 * 64,
+        ),
+    )
+
+    def test_members_are_a_stride_apart(self) -> None:
+        op = DilatedGroupAttention(stride=2, heads=2)
+        assert seen(op, Image(4, 3, 5), 1, 2) == [".....", "x.x.x", "....."]
+
+    def test_regions_stand_side_by_side(self) -> None:
+        op = DilatedGroupAttention(stride=(1, 2), group=(3, 2), heads=2)
+        assert seen(op, Image(4, 1, 8), 0, 5) == [".....x.x"]
+
+    def test_members_of_a_whole_axis_are_as_far_apart_as_it_allows(self) -> None:
+        op = DilatedGroupAttention(stride=None, group=(1, 3), heads=2)
+        assert seen(op, Image(4, 2, 8), 1, 1) == ["........", ".x..x..x"]
+
+
+class TestAxisAttention(OpConformance):
+    cases = (
+        Case(AxisAttention(), SMALL),
+        Case(AxisAttention(axis=1, mask="causal", relative_bias="table"), SMALL),
+        Case(AxisAttention(axis=2, heads=2), Grid(4, 2, 3, 2, 2)),
+        Case(AxisAttention(mask="causal", rotary=1.0), TOKENS),
+    )
+    refused = (
+        Case(AxisAttention(), Vector(4)),
+        Case(AxisAttention(axis=2), SMALL),
+        Case(AxisAttention(axis=-1), SMALL),
+        Case(AxisAttention(mask="x"), SMALL),
+    )
+    larger = ((Case(AxisAttention(heads=2), SMALL), Case(AxisAttention(), EVEN)),)
+    golden = ((Case(AxisAttention(), EVEN), 1088, 4 * 256 * 64 + 32 * 8 * 64),)
+
+    def test_it_sees_its_line_alone(self) -> None:
+        assert seen(AxisAttention(heads=2), Image(4, 3, 3), 1, 2) == ["..x"] * 3
+        causal = AxisAttention(axis=1, heads=2, mask="causal")
+        assert seen(causal, Image(4, 2, 4), 1, 2) == ["....", "xxx."]
+
+
+class TestSlidingWindowAttention(OpConformance):
+    cases = (
+        Case(SlidingWindowAttention(radius=2), TOKENS),
+        Case(SlidingWindowAttention(radius=2, mask="causal", rotary=1.0, kv_heads=1), TOKENS),
+        Case(SlidingWindowAttention(radius=1, heads=2), SMALL),
+        Case(SlidingWindowAttention(radius=(1, 6), heads=2), SMALL),
+    )
+    refused = (
+        Case(SlidingWindowAttention(), Vector(4)),
+        Case(SlidingWindowAttention(radius=0), TOKENS),
+        Case(SlidingWindowAttention(mask="causal"), SMALL),
+    )
+    larger = ((Case(SlidingWindowAttention(heads=2), SMALL), Case(SlidingWindowAttention(), EVEN)),)
+    golden = (
+        (Case(SlidingWindowAttention(radius=1), EVEN), 1088, 4 * 256 * 64 + 32 * 9 * 64),
+        (Case(SlidingWindowAttention(radius=8), Tokens(64, 16)), 1088, 16384 * 4 + 32 * 24 * 64),
+    )
+
+    @pytest.mark.parametrize("radius", [1, 2, 3, 8])
+    def test_it_sees_what_is_near_at_every_radius(self, radius: int) -> None:
+        op = SlidingWindowAttention(radius=radius, heads=2)
+        for place in range(9):
+            wanted = "".join("x" if abs(place - other) <= radius else "." for other in range(9))
+            assert seen(op, Image(4, 1, 9), 0, place) == [wanted]
+
+    def test_a_causal_one_looks_back(self) -> None:
+        op = SlidingWindowAttention(radius=2, heads=2, mask="causal")
+        x = TOKENS.example(1).requires_grad_()
+        (found,) = torch.autograd.grad(op.module(TOKENS)(x)[0, 5].sum(), x)
+        assert [bool(item.any()) for item in found[0]] == [False] * 3 + [True] * 3 + [False] * 3
+
+
+class TestStripeAttention(OpConformance):
+    cases = (
+        Case(StripeAttention(stripe=2), SMALL),
+        Case(StripeAttention(heads=5, kv_heads=2, enhanced=False), EVEN),
+        Case(StripeAttention(heads=4, stripe=9), Volume(4, 2, 3, 2)),
+    )
+    refused = (
+        Case(StripeAttention(), TOKENS),
+        Case(StripeAttention(heads=1), SMALL),
+        Case(StripeAttention(stripe=0), SMALL),
+    )
+    larger = ((Case(StripeAttention(heads=2), SMALL), Case(StripeAttention(), EVEN)),)
+    golden = (
+        (Case(StripeAttention(stripe=2), EVEN), 1248, 4 * 256 * 64 + 32 * 16 * 64 + 144 * 64),
+    )
+
+    def test_half_of_the_heads_see_rows_the_others_columns(self) -> None:
+        op = StripeAttention(heads=2, enhanced=False)
+        assert seen(op, Image(4, 3, 4), 1, 2) == ["..x.", "xxxx", "..x."]

@@ -7,16 +7,20 @@ References:
     [Liu2021] Z. Liu et al. Swin Transformer: hierarchical vision transformer using shifted windows. 2021.
     [Wang2022] W. Wang et al. CrossFormer: a versatile vision transformer hinging on cross-scale attention.
         ICLR 2022.
+    [Dong2022] X. Dong et al. CSWin Transformer: a general vision transformer backbone with cross-shaped
+        windows. CVPR 2022.
     [Chen2023] X. Chen et al. Activating more pixels in image super-resolution transformer. CVPR 2023.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
 
-from nasplat.ops.modules.heads import HeadProjection, RelativeBias, share_heads
+from nasplat.ops.modules.heads import HeadProjection, RelativeBias, Rotary, share_heads
 
 
 class Partition(nn.Module):
@@ -28,11 +32,11 @@ class Partition(nn.Module):
     Args:
         axes: Length of every position axis.
         window: Positions of a group on each axis, at most its length.
+        dilation: Distance between neighbours of a group on each axis [Wang2022].
         shift: By how many positions groups are shifted on each axis [Liu2021].
         margin: By how many positions keys reach beyond their group on each side [Chen2023].
-        dilated: Whether a group takes positions at equal distances all over an axis [Wang2022], else
-            neighbours.
-        causal: Whether, of one axis, no key that comes later is seen.
+        reach: Greatest distance of a key on each axis; ``None``: any.
+        causal: Whether, along the longest axis of a group, no key that comes later is seen.
     """
 
     mask: torch.Tensor | None
@@ -41,15 +45,22 @@ class Partition(nn.Module):
         self,
         axes: tuple[int, ...],
         window: tuple[int, ...],
+        dilation: tuple[int, ...],
         shift: tuple[int, ...],
         margin: tuple[int, ...],
-        dilated: bool,
+        reach: tuple[int, ...] | None,
         causal: bool,
     ) -> None:
         super().__init__()
-        self.axes, self.window, self.dilated = axes, window, dilated
-        self.count = tuple(-(-size // side) for size, side in zip(axes, window, strict=True))
-        self.shift, self.margin = shift, margin
+        self.axes, self.window, self.dilation = axes, window, dilation
+        self.shift, self.margin, self.reach = shift, margin, reach
+        self.regions = tuple(
+            -(-size // (side * step))
+            for size, side, step in zip(axes, window, dilation, strict=True)
+        )
+        self.count = tuple(
+            regions * step for regions, step in zip(self.regions, dilation, strict=True)
+        )
         self.dims = tuple(range(2, 2 + len(axes)))
         self.back = tuple(-step for step in shift)
         self.spare = tuple(
@@ -60,15 +71,30 @@ class Partition(nn.Module):
         self.keys = tuple(side + 2 * more for side, more in zip(window, margin, strict=True))
         for axis, more in enumerate(margin):
             if more:
-                self.register_buffer(f"reach{axis}", self._reach(axis), persistent=False)
+                place = self._places(axis).clamp(0, self.count[axis] * window[axis] - 1)
+                self.register_buffer(f"place{axis}", place, persistent=False)
         self.register_buffer("mask", self._apart(causal), persistent=False)
 
-    def _reach(self, axis: int) -> torch.Tensor:
-        """Where on the padded axis the keys of each group lie, ``(groups * keys,)``, kept inside."""
-        count, side, more = self.count[axis], self.window[axis], self.margin[axis]
-        first = torch.arange(count).unsqueeze(1) * side - more
-        place = (first + torch.arange(side + 2 * more)).flatten()
-        return place.clamp(0, count * side - 1)
+    def _places(self, axis: int) -> torch.Tensor:
+        """Where on the padded axis the keys of each group lie, ``(groups * keys,)``, also outside it."""
+        first = torch.arange(self.count[axis]).unsqueeze(1) * self.window[axis]
+        return (first + torch.arange(self.keys[axis]) - self.margin[axis]).flatten()
+
+    def _near(self, x: torch.Tensor, dim: int, axis: int) -> torch.Tensor:
+        """Put the members of each dilated group of a padded axis side by side."""
+        step = self.dilation[axis]
+        if step == 1:
+            return x
+        x = x.unflatten(dim, (self.regions[axis], self.window[axis], step))
+        return x.transpose(dim + 1, dim + 2).flatten(dim, dim + 2)
+
+    def _far(self, x: torch.Tensor, dim: int, axis: int) -> torch.Tensor:
+        """Undo :meth:`_near`."""
+        step = self.dilation[axis]
+        if step == 1:
+            return x
+        x = x.unflatten(dim, (self.regions[axis], step, self.window[axis]))
+        return x.transpose(dim + 1, dim + 2).flatten(dim, dim + 2)
 
     def _strangers(self, axis: int) -> torch.Tensor:
         """Which keys of an axis a query may not meet, ``(groups, queries, keys)``."""
@@ -78,27 +104,35 @@ class Partition(nn.Module):
         label = label.roll(-shift)
         if shift:
             label[-shift:] += 2.0 * (label[-shift:] >= 0)
-        if self.dilated:
-            own = label.unflatten(0, (side, count)).transpose(0, 1)
-            return own.unsqueeze(2) != own.unsqueeze(1)
+        label = self._near(label, 0, axis)
         beyond = functional.pad(label, (more, more), value=-2.0)
-        place = torch.arange(count).unsqueeze(1) * side + torch.arange(side + 2 * more)
-        others = beyond.index_select(0, place.flatten()).unflatten(0, (count, side + 2 * more))
-        return label.unflatten(0, (count, side)).unsqueeze(2) != others.unsqueeze(1)
+        others = beyond.index_select(0, self._places(axis) + more)
+        own, others = label.unflatten(0, (count, side)), others.unflatten(0, (count, -1))
+        apart = own.unsqueeze(2) != others.unsqueeze(1)
+        if self.reach is None:
+            return apart
+        distance = torch.arange(side).unsqueeze(1) - torch.arange(side + 2 * more) + more
+        return apart | (distance.abs() > self.reach[axis])
 
     def _apart(self, causal: bool) -> torch.Tensor | None:
         """``-inf`` where a query may not meet a key, ``(groups, N, keys)``; ``None`` if all may meet."""
-        if not (any(self.shift) or any(self.spare) or any(self.margin) or causal):
+        moved = any(self.shift) or any(self.spare) or any(self.margin)
+        if not (moved or self.reach is not None or causal):
             return None
-        apart = self._strangers(0)
-        for axis in range(1, len(self.axes)):
+        longest = max(range(len(self.axes)), key=self.window.__getitem__)
+        apart: torch.Tensor | None = None
+        for axis, side in enumerate(self.window):
             more = self._strangers(axis)
+            if causal and axis == longest:
+                place = torch.arange(self.keys[axis]) - self.margin[axis]
+                more = more | (place > torch.arange(side).unsqueeze(1))
+            if apart is None:
+                apart = more
+                continue
             both = apart[:, None, :, None, :, None] | more[None, :, None, :, None, :]
             apart = both.flatten(4).flatten(2, 3).flatten(0, 1)
-        if causal:
-            place = torch.arange(self.keys[0])
-            later = place.unsqueeze(0) - self.margin[0] > place[: self.window[0]].unsqueeze(1)
-            apart = apart | later
+        if apart is None:
+            return None
         return torch.zeros(apart.shape).masked_fill(apart, float("-inf"))
 
     def cut(self, x: torch.Tensor, heads: int, shared: int, keys: bool) -> torch.Tensor:
@@ -108,16 +142,17 @@ class Partition(nn.Module):
         if any(self.shift):
             x = x.roll(self.back, self.dims)
         for axis in reversed(range(len(self.axes))):
-            count, side = self.count[axis], self.window[axis]
+            x = self._near(x, 2 + axis, axis)
+            side = self.window[axis]
             if keys and self.margin[axis]:
-                x = x.index_select(2 + axis, self.get_buffer(f"reach{axis}"))
+                x = x.index_select(2 + axis, self.get_buffer(f"place{axis}"))
                 side = self.keys[axis]
-            x = x.unflatten(2 + axis, (side, count) if self.dilated else (count, side))
-        x = share_heads(x.unflatten(1, (heads, -1)), shared)  # (B, h, d, a0, b0, a1, b1, ...)
-        rank, first = len(self.axes), 4 if self.dilated else 3
-        outer = range(first, 3 + 2 * rank, 2)
-        inner = range(7 - first, 3 + 2 * rank, 2)
-        x = x.permute(0, *outer, 1, *inner, 2)
+            x = x.unflatten(2 + axis, (self.count[axis], side))
+        x = share_heads(
+            x.unflatten(1, (heads, -1)), shared
+        )  # (B, h, d, count, side, count, side, ...)
+        rank = len(self.axes)
+        x = x.permute(0, *range(3, 3 + 2 * rank, 2), 1, *range(4, 3 + 2 * rank, 2), 2)
         return x.flatten(2 + rank, 1 + 2 * rank).flatten(1, 1 + rank)
 
     def join(self, y: torch.Tensor) -> torch.Tensor:
@@ -126,11 +161,10 @@ class Partition(nn.Module):
         y = y.unflatten(2, self.window).unflatten(1, (*self.count, -1))
         order = [0, rank + 1, 2 * rank + 2]
         for axis in range(rank):
-            outer, inner = 1 + axis, rank + 2 + axis
-            order += [inner, outer] if self.dilated else [outer, inner]
+            order += [1 + axis, rank + 2 + axis]
         y = y.permute(order)
         for axis in reversed(range(rank)):
-            y = y.flatten(3 + 2 * axis, 4 + 2 * axis)
+            y = self._far(y.flatten(3 + 2 * axis, 4 + 2 * axis), 3 + 2 * axis, axis)
         y = y.flatten(1, 2)
         if any(self.shift):
             y = y.roll(self.shift, self.dims)
@@ -139,28 +173,33 @@ class Partition(nn.Module):
                 y = y.narrow(2 + axis, 0, self.axes[axis])
         return y
 
-    def added(self, bias: torch.Tensor | None, heads: int) -> torch.Tensor | None:
-        """What is added to the scores, ``(1, groups * h, N, keys)``: the bias of heads and the mask."""
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Attention within the groups, all ``(B, groups * h, N, d)``; a bias is ``(h, N, keys)``."""
         total: torch.Tensor | None = None if bias is None else bias.unsqueeze(0)
         if self.mask is not None:
             mask = self.mask.unsqueeze(1)
             total = mask if total is None else total + mask
-        if total is None:
-            return None
-        groups = 1
-        for count in self.count:
-            groups *= count
-        return total.expand(groups, heads, -1, -1).flatten(0, 1).unsqueeze(0)
+        if total is not None:
+            groups = 1
+            for count in self.count:
+                groups *= count
+            total = total.expand(groups, query.shape[1] // groups, -1, -1)
+            total = total.flatten(0, 1).unsqueeze(0)
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=total)
 
 
 class WindowAttention(HeadProjection):
-    """Positions attend within groups: regular or shifted windows, or dilated groups.
+    """Positions attend within groups: windows, dilated groups, one axis, or a sliding neighbourhood.
 
     Padding comes after the projections and is never seen. A whole axis in one group is not shifted.
 
     Args:
         channels: As in :class:`HeadProjection`, like all up to ``out_bias``.
         axes: As in :class:`Partition`, like all up to ``causal``.
+        rotated: Channels of a head that are rotated by position; 0: none.
+        rotary_base: Base of the wave lengths.
         relative_bias: ``none``, or a form of :class:`RelativeBias`.
         bias_width: Hidden width of the network of an ``mlp`` bias.
     """
@@ -177,30 +216,102 @@ class WindowAttention(HeadProjection):
         out_bias: bool,
         axes: tuple[int, ...],
         window: tuple[int, ...],
+        dilation: tuple[int, ...],
         shift: tuple[int, ...],
         margin: tuple[int, ...],
-        dilated: bool,
-        causal: bool,
-        relative_bias: str,
-        bias_width: int,
+        reach: tuple[int, ...] | None = None,
+        causal: bool = False,
+        rotated: int = 0,
+        rotary_base: float = 10000.0,
+        relative_bias: str = "none",
+        bias_width: int = 64,
     ) -> None:
         super().__init__(channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias)
-        self.groups = Partition(axes, window, shift, margin, dilated, causal)
+        self.groups = Partition(axes, window, dilation, shift, margin, reach, causal)
+        self.rotary: nn.Module | None = None
+        if rotated:
+            self.rotary = Rotary(axes, rotated, rotary_base)
         self.relative_bias: nn.Module | None = None
         if relative_bias != "none":
             keys = self.groups.keys
             self.relative_bias = RelativeBias(relative_bias, heads, window, keys, bias_width)
 
+    def _turned(self, x: torch.Tensor, heads: int) -> torch.Tensor:
+        """Rotate projected channels, ``(B, h * d, *axes)``, by position."""
+        if self.rotary is None:
+            return x
+        rows = self.rotary(x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3))
+        return rows.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         query, key, value = self.query(x), self.key(x), self.value(x)
         if not self.rank:
             query, key, value = (item.transpose(1, 2) for item in (query, key, value))
-        bias = None if self.relative_bias is None else self.relative_bias()
-        mixed = functional.scaled_dot_product_attention(
+        query, key = self._turned(query, self.heads), self._turned(key, self.kv_heads)
+        mixed = self.groups.attend(
             self.groups.cut(query, self.heads, self.heads, False),
             self.groups.cut(key, self.kv_heads, self.heads, True),
             self.groups.cut(value, self.kv_heads, self.heads, True),
-            attn_mask=self.groups.added(bias, self.heads),
+            None if self.relative_bias is None else self.relative_bias(),
         )
         joined = self.groups.join(mixed)
         return self.out(joined if self.rank else joined.transpose(1, 2))
+
+
+class StripeAttention(HeadProjection):
+    """Heads attend within stripes, an equal part of the heads along each position axis [Dong2022].
+
+    Args:
+        channels: As in :class:`HeadProjection`, like all up to ``out_bias``.
+        axes: Length of every position axis, two or three.
+        stripe: Width of a stripe.
+        enhanced: Whether a depthwise convolution of the values is added to what is found.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        rank: int,
+        bias: bool,
+        key_bias: bool,
+        out_bias: bool,
+        axes: tuple[int, ...],
+        stripe: int,
+        enhanced: bool,
+    ) -> None:
+        super().__init__(channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias)
+        none = (0,) * rank
+        self.part = [heads * (axis + 1) // rank - heads * axis // rank for axis in range(rank)]
+        self.stripes = nn.ModuleList()
+        for long in range(rank):
+            window = tuple(
+                size if axis == long else min(stripe, size) for axis, size in enumerate(axes)
+            )
+            self.stripes.append(Partition(axes, window, (1,) * rank, none, none, None, False))
+        self.local: nn.Module | None = None
+        if enhanced:
+            make = nn.Conv2d if rank == 2 else nn.Conv3d
+            width = heads * head_dim
+            self.local = make(width, width, 3, padding=1, groups=width)
+
+    def _all_heads(self, x: torch.Tensor) -> torch.Tensor:
+        """Hand heads of keys or values, ``(B, kv * d, *axes)``, out to all heads of the queries."""
+        return share_heads(x.unflatten(1, (self.kv_heads, -1)), self.heads).flatten(1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query = self.query(x)
+        key, value = self._all_heads(self.key(x)), self._all_heads(self.value(x))
+        width = query.shape[1] // self.heads
+        found, first = [], 0
+        for stripe, heads in zip(cast("list[Partition]", self.stripes), self.part, strict=True):
+            own_query, own_key, own_value = (
+                stripe.cut(item.narrow(1, first * width, heads * width), heads, heads, False)
+                for item in (query, key, value)
+            )
+            found.append(stripe.join(stripe.attend(own_query, own_key, own_value, None)))
+            first += heads
+        y = torch.cat(found, 1)
+        return self.out(y if self.local is None else y + self.local(value))
