@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from nasplat.errors import TrialFailure, UsageError
+from nasplat.evaluate.bank import Bank
 from nasplat.evaluate.base import Context, Job, Report
 from nasplat.evaluate.checkpoint import read_checkpoint, write_checkpoint
 from nasplat.evaluate.jobs import LATENCY, as_failure, check_graph, check_metrics, ops_of, task_of
@@ -74,8 +75,10 @@ class TrainEvaluator:
             task = task_of(job)
             recipe = Recipe.from_mapping(job.recipe)
             check_metrics(job, task)
-            graph = graph_from_json(job.graph, ops_of(job.op_files))
+            ops = ops_of(job.op_files)
+            graph = graph_from_json(job.graph, ops)
             check_graph(graph, task)
+            bank = Bank(context.scratch.parent, ops) if recipe.weights == "bank" else None
             trainer = Trainer(
                 lower(graph, seed=derive_seed(job.seed, "weights") % 2**32),
                 task,
@@ -85,6 +88,8 @@ class TrainEvaluator:
                 device=choose_device(self.device),
             )
             resumed = _resume(trainer, job)
+            if bank is not None and not resumed:
+                bank.inherit(graph, trainer.module)
             measured = None
             if job.latency is not None and not resumed:
                 measured = measure_latency(graph, trainer.module, task, job.latency)
@@ -104,6 +109,8 @@ class TrainEvaluator:
                 while trainer.epoch < rung:
                     curve.append(trainer.train_epoch(context.heartbeat))
                 metrics = trainer.validate(context.heartbeat)
+                if bank is not None:
+                    bank.keep(graph, trainer.module)
                 folder = _keep(trainer, job, context.scratch)
             now = time.perf_counter()
             yield Report(

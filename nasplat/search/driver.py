@@ -98,7 +98,7 @@ class StudyDriver:
         self.budget = Budget.from_json(study.budget)
         self.history = History(objectives_of(study), constraints_of(study))
         unit, self.share = ("gpu", profile.gpus) if profile.gpus > 0 else ("cpu", profile.cpus)
-        self.jobs = JobMaker(study.seed, task, settings, profile)
+        self.jobs = JobMaker(study.name, study.seed, task, settings, profile)
         self.meter = Meter(store, study.name, self.budget, unit, self.share)
         self._worker = leases.worker_name()
         self._running: dict[int, _Running] = {}

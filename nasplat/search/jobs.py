@@ -27,13 +27,17 @@ class JobMaker:
     """Makes the trials and jobs of one study.
 
     Args:
-        seed: Seed of the study.
+        study: Name of the study.
+        seed: Its seed.
         task: Its task.
         settings: What is fixed for it.
         profile: What one trial gets.
     """
 
-    def __init__(self, seed: int, task: Task, settings: Settings, profile: Profile) -> None:
+    def __init__(
+        self, study: str, seed: int, task: Task, settings: Settings, profile: Profile
+    ) -> None:
+        self.study = study
         self.seed = seed
         self.task = task
         self.settings = settings
@@ -44,6 +48,8 @@ class JobMaker:
         plain = {name.removeprefix(PREFIX): value for name, value in candidate.recipe.items()}
         recipe = Recipe.from_mapping({**self.settings.recipe, **plain})
         length = f"{self.settings.fidelities[-1]} epochs"
+        if recipe.weights == "bank":
+            length += f" of {self.study}"  # what a bank gave depends on who used it before
         return NewTrial(
             digest=candidate.digest,
             genotype=candidate.genotype.to_json(),

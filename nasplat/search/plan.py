@@ -253,7 +253,7 @@ def seconds_per_epoch(plan: Plan) -> float:
         recipe=plan.settings.recipe,
         op_files=plan.settings.op_files,
     )
-    maker = JobMaker(plan.seed, plan.task, settings, plan.profile)
+    maker = JobMaker(plan.name, plan.seed, plan.task, settings, plan.profile)
     job = maker.first(0, maker.new_trial(middle, {}), {})
     with tempfile.TemporaryDirectory(prefix="nasplat-") as scratch:
         *_, last = TrainEvaluator().evaluate(job, Context(Path(scratch)))
