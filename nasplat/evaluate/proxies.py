@@ -40,10 +40,15 @@ from nasplat.tasks.base import Batch, Task
 Proxy = Callable[[nn.Module, Task, Batch], float]
 
 
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    """The weights that training changes."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
 def grad_norm(module: nn.Module, task: Task, batch: Batch) -> float:
     """Norm of the gradient of the loss over all parameters."""
     loss = task.loss(module(*batch.inputs), batch.targets)
-    gradients = _gradients(loss, list(module.parameters()))
+    gradients = _gradients(loss, _trained(module))
     return math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
 
 
@@ -62,7 +67,7 @@ def synflow(module: nn.Module, task: Task, batch: Batch) -> float:
     ]
     total = sum(part.sum() for part in _tensors(positive(*ones)))
     assert isinstance(total, Tensor)
-    parameters = list(positive.parameters())
+    parameters = _trained(positive)
     gradients = _gradients(total, parameters)
     flow = sum(
         float((parameter.detach() * gradient).abs().sum())

@@ -76,10 +76,13 @@ class _Facts(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 17)
-def _facts(op: Op, bits: Bits, types: Types) -> _Facts:
-    if not op_cost(op, types).weights:  # bits act on nothing
+def _facts(op: Op, bits: Bits, types: Types, frozen: bool = False) -> _Facts:
+    counted = op_cost(op, types)
+    if not counted.weights:  # bits act on nothing
         bits = FLOAT
-    described = [op.kind, op.settings(), [bits.weight, bits.activation]]
+    described: list[object] = [op.kind, op.settings(), [bits.weight, bits.activation]]
+    if frozen and counted.params:
+        described.append("frozen")
     return _Facts(
         label=_hash(json.dumps(described, sort_keys=True, separators=(",", ":")).encode()),
         outputs=len(infer_types(op, types)),
@@ -116,7 +119,7 @@ def _normalise(graph: Graph) -> tuple[list[_Value], list[tuple[str, Source]]]:
         if node.inputs and not sources:  # every input was a zero that the op drops
             at[node.name] = _ZERO
             continue
-        facts = _facts(op, node.bits, types)
+        facts = _facts(op, node.bits, types, node.frozen)
         if facts.zero or (op.keeps_zero and sources and all(item is _ZERO for item in sources)):
             at[node.name] = _ZERO
             continue

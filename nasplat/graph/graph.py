@@ -7,7 +7,7 @@ decisions: it is what remains once every decision is closed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 
@@ -28,6 +28,7 @@ class Node:
         inputs: References in order: the name of an input or node, ``name:k`` for its output ``k > 0``.
         bits: Widths of its weights and of the activations that enter them.
         share: Nodes of one sharing group use the same weights.
+        frozen: Whether its weights stay as they are while the others train.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Node:
     inputs: tuple[str, ...]
     bits: Bits = FLOAT
     share: str | None = None
+    frozen: bool = False
 
 
 @lru_cache(maxsize=1 << 18)
@@ -180,6 +182,10 @@ class GraphBuilder:
     ) -> tuple[str, ...]:
         """As :meth:`append`, from the parts of the node."""
         return self.append(Node(name, op, refs, bits, share))
+
+    def freeze(self, first: int) -> None:
+        """Let the weights of all nodes from the ``first`` on stay as they are in training."""
+        self.nodes[first:] = [replace(node, frozen=True) for node in self.nodes[first:]]
 
     def build(self, outputs: Mapping[str, str]) -> Graph:
         """Close the graph with its named outputs; what was checked is not checked again.

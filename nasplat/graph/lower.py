@@ -70,6 +70,8 @@ def _lower(graph: Graph) -> fx.GraphModule:
             module = node.op.module(*graph.input_types(node))
             if node.bits.quantised:
                 module = fake_quantise(module, node.bits)
+            if node.frozen:
+                module.requires_grad_(False)
             root.add_module(name, module)
         result = program.call_module(name, tuple(at[ref] for ref in node.inputs))
         at[node.name] = result

@@ -29,6 +29,8 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
             item["bits"] = [node.bits.weight, node.bits.activation]
         if node.share is not None:
             item["share"] = node.share
+        if node.frozen:
+            item["frozen"] = True
         nodes.append(item)
     return {
         "inputs": {name: type_to_json(tensor_type) for name, tensor_type in graph.inputs.items()},
@@ -66,6 +68,7 @@ def _node(item: Mapping[str, Any], table: Mapping[str, type[Op]]) -> Node:
         tuple(item["inputs"]),
         Bits(*item["bits"]) if "bits" in item else FLOAT,
         item.get("share"),
+        item.get("frozen", False),
     )
 
 
