@@ -19,7 +19,19 @@ from typing import Annotated
 
 import typer
 
-from nasplat.cli import database, doctor, export, new, output, query, read, search, space, survey
+from nasplat.cli import (
+    database,
+    doctor,
+    export,
+    new,
+    op,
+    output,
+    query,
+    read,
+    search,
+    space,
+    survey,
+)
 from nasplat.errors import NasplatError
 
 INTERRUPTED = 130
@@ -44,6 +56,7 @@ app = typer.Typer(
 for verbs in (search, read, query, export, doctor):
     verbs.register(app)
 app.add_typer(space.app, name="space")
+app.add_typer(op.app, name="op")
 app.add_typer(survey.app, name="survey")
 app.add_typer(new.app, name="new")
 app.add_typer(database.app, name="db")
