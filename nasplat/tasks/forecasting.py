@@ -127,7 +127,7 @@ class ForecastingTask(IndexedTask):
     def _naive(self) -> dict[str, float]:
         """The scores of repeating the last value, on the validation split."""
         score = ErrorScore()
-        for chosen in self._splits["validation"].split(256):
+        for chosen in torch.split(self._splits["validation"], 256):
             windows = self._windows(chosen)
             last = windows[:, :, self._length - 1 : self._length]
             targets = windows[:, :, self._length :]

@@ -9,7 +9,7 @@ What is understood, whatever the task:
     jpeg | png | encoded, offsets     images as bytes of files one after the other; row i is
                                       [offsets[i], offsets[i + 1])
     pcm | pcm_mulaw, offsets          sound, one recording after the other, as numbers or as bytes of
-                                      8-bit mu-law (ITU-T G.711)
+                                      8-bit mu-law, code 128 for silence
 
 What the arrays mean for a task is not known here.
 """
@@ -261,6 +261,12 @@ def labels_of(found: Mapping[str, Array], count: int, label: str | None, where: 
             f"{count} examples, ({count},)"
         )
     return found[name]
+
+
+def condition_name(condition: str) -> str:
+    """The name that a condition such as ``take<5`` is about, empty when it cannot be read."""
+    read = _CONDITION.match(condition)
+    return read[1].lower() if read else ""
 
 
 def marked(found: Mapping[str, Array], condition: str, count: int, where: str) -> NDArray[np.bool_]:
