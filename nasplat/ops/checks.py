@@ -10,10 +10,38 @@ from collections.abc import Sequence
 from nasplat.graph.op import Op, expect
 from nasplat.graph.types import Image, TensorType, Tokens, Vector
 
-NORMS = ("none", "layer", "rms", "batch")
-"""Forms of normalisation."""
-ACTIVATIONS = ("none", "relu", "gelu", "silu", "hardswish")
-"""Forms of the point-wise non-linearity; all are zero at zero."""
+NORMS = (
+    "none",
+    "layer",
+    "rms",
+    "compressed_rms",
+    "batch",
+    "instance",
+    "group",
+    "batch_instance",
+    "rep_batch",
+    "unified",
+    "bias",
+    "unit",
+)
+"""Forms of normalisation; each is an op of :mod:`nasplat.ops.norm` as well."""
+ACTIVATIONS = (
+    "none",
+    "relu",
+    "gelu",
+    "silu",
+    "hardswish",
+    "gelu_tanh",
+    "relu6",
+    "leaky_relu",
+    "swoosh_l",
+    "swoosh_r",
+    "polynomial",
+    "spiking",
+)
+"""Forms of the point-wise non-linearity; a polynomial has weights."""
+NOT_ZERO_AT_ZERO = ("swoosh_l", "polynomial")
+"""The activations that do not keep zeros."""
 
 Features = Image | Tokens | Vector
 """The types with one axis of channels that the library computes on."""

@@ -1,13 +1,17 @@
-"""Convolution ops of images.
+"""Convolution ops over one, two or three position axes: of images, series, volumes and grids.
 
-All are total in the size of the image: kernels are odd and padded, a stride of ``s`` gives
-``ceil(height / s)`` by ``ceil(width / s)`` positions. None draws a skip around itself.
+All are total in the sizes of the input: a stride of ``s`` gives ``ceil(axis / s)`` positions on every
+axis. None draws a skip around itself. Where a kernel, stride or dilation may be a tuple it has one number
+for each position axis.
 
 References:
     [Sandler2018] M. Sandler et al. MobileNetV2: inverted residuals and linear bottlenecks. CVPR 2018.
     [Tan2019] M. Tan, Q. Le. EfficientNet. ICML 2019.
     [Tan2021] M. Tan, Q. Le. EfficientNetV2. ICML 2021.
+    [Howard2019] A. Howard et al. Searching for MobileNetV3. ICCV 2019.
+    [Dai2021] Z. Dai et al. CoAtNet. NeurIPS 2021.
     [Hu2018] J. Hu et al. Squeeze-and-excitation networks. CVPR 2018.
+    [Liu2019] H. Liu et al. DARTS: differentiable architecture search. ICLR 2019.
     [Dong2020] X. Dong, Y. Yang. NAS-Bench-201. ICLR 2020.
 """
 
@@ -15,91 +19,112 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nasplat.graph.op import Call, Op, OpCost, expect
-from nasplat.graph.types import Image, TensorType
+from nasplat.graph.types import Series, TensorType, Tokens, Vector
 from nasplat.ops import counts
-from nasplat.ops.checks import (
-    ACTIVATIONS,
-    NORMS,
-    channels_of,
-    grid_of,
-    image_of,
-    known,
-    odd,
-    positions_of,
-    positive,
-    share,
-    whole,
+from nasplat.ops.checks import ACTIVATIONS, NORMS, known, odd, positive, share, whole
+from nasplat.ops.geometry import (
+    Placed,
+    Size,
+    around,
+    enlarged,
+    maps_in,
+    odd_sizes,
+    placed_in,
+    sizes,
+    spread,
+    strided,
 )
+from nasplat.ops.layout import Maps, axes, channelled, channels, positions, rank
 from nasplat.ops.modules import conv as modules
 from nasplat.ops.selection import KernelOp
 
 
-def strided(image: Image, channels: int, stride: int) -> Image:
-    """The output of a padded convolution."""
-    return Image(channels, -(-image.height // stride), -(-image.width // stride))
+def _forms(
+    op: Conv | DepthwiseConv | SeparableConv | MBConv | ReLUConvBN, *met: TensorType
+) -> None:
+    """The norm and the activation are known."""
+    known(op, met, NORMS, norm=op.norm)
+    known(op, met, ACTIVATIONS, activation=op.activation)
 
 
-def _output(
-    op: Conv | DepthwiseConv | SeparableConv | MBConv | ReLUConvBN,
-    inputs: Sequence[TensorType],
-    channels: int | None,
-) -> Image:
-    """Check the fields that all blocks share and say the output."""
-    image = image_of(op, inputs)
-    odd(op, inputs, kernel=op.kernel)
-    whole(op, inputs, 1, stride=op.stride)
-    known(op, inputs, NORMS, norm=op.norm)
-    known(op, inputs, ACTIVATIONS, activation=op.activation)
-    if channels is None:
-        return strided(image, image.channels, op.stride)
-    whole(op, inputs, 1, channels=channels)
-    return strided(image, channels, op.stride)
+def _channels(op: Op, inputs: Sequence[TensorType], item: Placed, wanted: int | None) -> int:
+    """Channels that go out: those that come in where none are named."""
+    if wanted is None:
+        return channels(item)
+    whole(op, inputs, 1, channels=wanted)
+    return wanted
+
+
+def _causal(op: Conv | DepthwiseConv, item: Placed, *inputs: TensorType) -> None:
+    """Only what has an axis of time can be causal."""
+    if op.causal and not isinstance(item, Series | Tokens):
+        expect(False, op, "is causal on Series and Tokens only", *inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(KernelOp):
     """Convolution, then normalisation, then activation.
 
+    Takes images, series, volumes, grids of up to three axes, and tokens.
+
     Attributes:
         channels: Channels that go out; ``None`` keeps their number.
-        kernel: Odd side of the kernel.
-        stride: Step between outputs, at least 1.
-        dilation: Step between the taps of the kernel, at least 1.
+        kernel: Side of the kernel, or a tuple with one for each axis.
+        stride: Step between outputs, at least 1, or a tuple.
+        dilation: Step between the taps of the kernel, at least 1, or a tuple.
         groups: Groups of channels that do not mix; divides the channels on both sides.
-        norm: ``none``, ``layer``, ``rms`` or ``batch``.
-        activation: ``none``, ``relu``, ``gelu``, ``silu`` or ``hardswish``.
+        norm: One of ``checks.NORMS``, such as ``none``, ``layer``, ``rms``, ``batch`` or ``group``.
+        activation: One of ``checks.ACTIVATIONS``, such as ``none``, ``relu``, ``gelu`` or ``silu``.
         bias: Whether the convolution has a bias; ``None``: if there is no norm.
+        transposed: Whether it enlarges every axis by its stride instead; its weights are not narrowed by
+            quantisation.
+        causal: Whether no output sees a later position; for series and tokens.
     """
 
     channels: int | None = None
-    kernel: int = 3
-    stride: int = 1
-    dilation: int = 1
+    kernel: Size = 3
+    stride: Size = 1
+    dilation: Size = 1
     groups: int = 1
     norm: str = "none"
     activation: str = "none"
     bias: bool | None = None
+    transposed: bool = False
+    causal: bool = False
 
     @property
     def _bias(self) -> bool:
         return self.norm == "none" if self.bias is None else self.bias
 
-    def infer(self, *inputs: TensorType) -> Image:
-        output = _output(self, inputs, self.channels)
-        whole(self, inputs, 1, dilation=self.dilation, groups=self.groups)
-        channels = image_of(self, inputs).channels
-        if channels % self.groups or output.channels % self.groups:
-            rule = f"needs groups to divide its channels, {channels} in and {output.channels} out"
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = placed_in(self, inputs)
+        grid = axes(item)
+        named = {"kernel": self.kernel, "stride": self.stride, "dilation": self.dilation}
+        sizes(self, inputs, len(grid), **named)
+        whole(self, inputs, 1, groups=self.groups)
+        _forms(self, *inputs)
+        _causal(self, item, *inputs)
+        met, made = channels(item), _channels(self, inputs, item, self.channels)
+        if met % self.groups or made % self.groups:
+            rule = f"needs groups to divide its channels, {met} in and {made} out"
             expect(False, self, rule, *inputs)
-        return output
+        if not self.transposed:
+            return strided(item, made, self.stride)
+        plain = not self.causal and all(step == 1 for step in spread(self.dilation, len(grid)))
+        expect(plain, self, "transposed has no dilation and is not causal", *inputs)
+        pairs = zip(spread(self.kernel, len(grid)), spread(self.stride, len(grid)), strict=True)
+        centred = all(side % 2 or step > 1 for side, step in pairs)
+        expect(centred, self, "transposed needs an odd kernel where the stride is 1", *inputs)
+        return enlarged(item, made, self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
-        arguments = {
-            "inputs": image_of(self, inputs).channels,
-            "outputs": self.infer(*inputs).channels,
+        item, output = placed_in(self, inputs), self.infer(*inputs)
+        arguments: dict[str, Any] = {
+            "inputs": channels(item),
+            "outputs": channels(output),
             "kernel": self.kernel,
             "stride": self.stride,
             "dilation": self.dilation,
@@ -107,19 +132,27 @@ class Conv(KernelOp):
             "bias": self._bias,
             "norm": self.norm,
             "activation": self.activation,
+            "rank": len(axes(item)),
+            "tokens": isinstance(item, Tokens),
         }
+        if self.transposed:
+            arguments["transposed"] = True
+        else:
+            pad = around(item, self.kernel, self.stride, self.dilation, self.causal)
+            arguments["pad"] = pad
         return Call(modules.ConvBlock, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
-        return counts.convolution(
-            image.channels,
-            output.channels,
-            self.kernel,
-            positions_of(output),
-            self.groups,
-            self._bias,
-        ) + counts.norm(self.norm, output.channels)
+        item, output = placed_in(self, inputs), self.infer(*inputs)
+        met, made = channels(item), channels(output)
+        # A transposed convolution computes at each position that comes in.
+        places = positions(item) if self.transposed else positions(output)
+        total = counts.convolution(
+            met, made, self.kernel, places, self.groups, self._bias, len(axes(item))
+        )
+        if self.transposed:
+            total = OpCost(total.params, total.macs)
+        return total + counts.norm(self.norm, made) + counts.activation(self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,44 +160,59 @@ class DepthwiseConv(KernelOp):
     """A convolution of each channel by itself, then normalisation, then activation.
 
     Attributes:
-        kernel: Odd side of the kernel.
-        stride: Step between outputs, at least 1.
-        dilation: Step between the taps of the kernel, at least 1.
+        kernel: Odd side of the kernel, or a tuple with one for each axis.
+        stride: Step between outputs, at least 1, or a tuple.
+        dilation: Step between the taps of the kernel, at least 1, or a tuple.
         norm: As in :class:`Conv`.
         activation: As in :class:`Conv`.
+        bias: As in :class:`Conv`.
+        causal: As in :class:`Conv`.
     """
 
-    kernel: int = 3
-    stride: int = 1
-    dilation: int = 1
+    kernel: Size = 3
+    stride: Size = 1
+    dilation: Size = 1
     norm: str = "none"
     activation: str = "none"
+    bias: bool | None = None
+    causal: bool = False
 
-    def infer(self, *inputs: TensorType) -> Image:
-        whole(self, inputs, 1, dilation=self.dilation)
-        return _output(self, inputs, None)
+    @property
+    def _conv(self) -> Conv:
+        """The same with a group for every channel, but for their number."""
+        return Conv(
+            kernel=self.kernel,
+            stride=self.stride,
+            dilation=self.dilation,
+            norm=self.norm,
+            activation=self.activation,
+            bias=self.bias,
+            causal=self.causal,
+        )
+
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = placed_in(self, inputs)
+        rank = len(axes(item))
+        odd_sizes(self, inputs, rank, kernel=self.kernel)
+        sizes(self, inputs, rank, stride=self.stride, dilation=self.dilation)
+        _forms(self, *inputs)
+        _causal(self, item, *inputs)
+        return strided(item, channels(item), self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
-        channels = image_of(self, inputs).channels
-        arguments = {
-            "inputs": channels,
-            "outputs": channels,
-            "kernel": self.kernel,
-            "stride": self.stride,
-            "dilation": self.dilation,
-            "groups": channels,
-            "bias": self.norm == "none",
-            "norm": self.norm,
-            "activation": self.activation,
-        }
-        return Call(modules.ConvBlock, arguments)
+        call = self._conv.call(*inputs)
+        return Call(call.module, {**call.arguments, "groups": channels(placed_in(self, inputs))})
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        output = self.infer(*inputs)
-        channels, positions = output.channels, positions_of(output)
-        return counts.convolution(
-            channels, channels, self.kernel, positions, channels, self.norm == "none"
-        ) + counts.norm(self.norm, channels)
+        output, bias = self.infer(*inputs), self._conv._bias
+        width = channels(output)
+        return (
+            counts.convolution(
+                width, width, self.kernel, positions(output), width, bias, len(axes(output))
+            )
+            + counts.norm(self.norm, width)
+            + counts.activation(self.activation)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,41 +221,70 @@ class SeparableConv(KernelOp):
 
     Attributes:
         channels: Channels that go out; ``None`` keeps their number.
-        kernel: Odd side of the kernel.
-        stride: Step between outputs, at least 1.
+        kernel: Odd side of the kernel, or a tuple with one for each axis.
+        stride: Step between outputs, at least 1, or a tuple.
         norm: As in :class:`Conv`.
         activation: As in :class:`Conv`; at the end.
+        dilation: Step between the taps of the kernel, at least 1, or a tuple.
+        inner_norm: Whether there is a norm between the two convolutions.
+        pre_activation: Whether the activation stands before instead of at the end, as in the cells of
+            [Liu2019].
+        repeats: How many times it stands in a row, with ``pre_activation``; only the first takes steps
+            and only the last changes the number of channels [Liu2019].
     """
 
     channels: int | None = None
-    kernel: int = 3
-    stride: int = 1
+    kernel: Size = 3
+    stride: Size = 1
     norm: str = "batch"
     activation: str = "relu"
+    dilation: Size = 1
+    inner_norm: bool = True
+    pre_activation: bool = False
+    repeats: int = 1
 
-    def infer(self, *inputs: TensorType) -> Image:
-        return _output(self, inputs, self.channels)
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = maps_in(self, inputs)
+        rank = len(axes(item))
+        odd_sizes(self, inputs, rank, kernel=self.kernel)
+        sizes(self, inputs, rank, stride=self.stride, dilation=self.dilation)
+        whole(self, inputs, 1, repeats=self.repeats)
+        expect(
+            self.repeats == 1 or self.pre_activation, self, "repeats with pre_activation", *inputs
+        )
+        _forms(self, *inputs)
+        return strided(item, _channels(self, inputs, item, self.channels), self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
-        arguments = {
-            "inputs": image_of(self, inputs).channels,
-            "outputs": self.infer(*inputs).channels,
+        item = maps_in(self, inputs)
+        arguments: dict[str, Any] = {
+            "inputs": item.channels,
+            "outputs": channels(self.infer(*inputs)),
             "kernel": self.kernel,
             "stride": self.stride,
             "norm": self.norm,
             "activation": self.activation,
+            "rank": len(axes(item)),
+            "dilation": self.dilation,
+            "inner_norm": self.inner_norm,
         }
-        return Call(modules.SeparableConv, arguments)
+        if not self.pre_activation:
+            return Call(modules.SeparableConv, arguments)
+        return Call(modules.SeparableCell, {**arguments, "repeats": self.repeats})
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        channels, output = image_of(self, inputs).channels, self.infer(*inputs)
-        positions, bias = positions_of(output), self.norm == "none"
-        return (
-            counts.convolution(channels, channels, self.kernel, positions, channels, bias)
-            + counts.norm(self.norm, channels)
-            + counts.pointwise(channels, output.channels, positions, bias)
-            + counts.norm(self.norm, output.channels)
-        )
+        item, output = maps_in(self, inputs), self.infer(*inputs)
+        places, bias, width = positions(output), self.norm == "none", item.channels
+        inner = self.norm if self.inner_norm else "none"
+        total = OpCost()
+        for index in range(self.repeats):
+            made = channels(output) if index == self.repeats - 1 else width
+            total += counts.convolution(
+                width, width, self.kernel, places, width, bias, len(axes(item))
+            )
+            total += counts.norm(inner, width) + counts.pointwise(width, made, places, bias)
+            total += counts.norm(self.norm, made) + counts.activation(self.activation)
+        return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,16 +293,26 @@ class MBConv(KernelOp):
 
     Attributes:
         channels: Channels that go out; ``None`` keeps their number.
-        expand: Channels inside over channels in, above 0; at 1 nothing is widened.
+        expand: Channels inside over channels in, above 0; where they are equal nothing is widened.
         kernel: Odd side of the kernel.
         stride: Step between outputs, at least 1.
         squeeze: Width of the squeeze gate over channels in, 0 for no gate [Tan2019].
         fused: Widen and convolve in one full convolution [Tan2021].
         norm: As in :class:`Conv`; after each convolution.
         activation: As in :class:`Conv`.
+        pre_norm: Whether the input is normalised, and not activated, first, as in [Dai2021].
+        out_norm: Whether the last map is normalised; without, it has a bias [Dai2021].
+        expand_of: ``inputs`` or ``outputs``: whose channels ``expand`` multiplies [Dai2021].
+        squeeze_of: ``inputs``, ``hidden`` [Howard2019] or ``outputs`` [Dai2021]: whose channels
+            ``squeeze`` multiplies.
+        divisor: The widths inside and of the gate are rounded to the next multiple of it, and never by
+            more than a tenth down [Howard2019]; 1: to whole numbers.
+        squeeze_activation: Inside the gate; ``None``: the same as ``activation``.
+        hard_gate: Whether the gate's sigmoid is piecewise linear [Howard2019].
     """
 
     kind: ClassVar[str] = "inverted_bottleneck"
+    WIDTHS: ClassVar[tuple[str, ...]] = ("inputs", "hidden", "outputs")
 
     channels: int | None = None
     expand: float = 4
@@ -235,89 +322,131 @@ class MBConv(KernelOp):
     fused: bool = False
     norm: str = "batch"
     activation: str = "silu"
+    pre_norm: bool = False
+    out_norm: bool = True
+    expand_of: str = "inputs"
+    squeeze_of: str = "inputs"
+    divisor: int = 1
+    squeeze_activation: str | None = None
+    hard_gate: bool = False
 
-    def infer(self, *inputs: TensorType) -> Image:
-        output = _output(self, inputs, self.channels)
+    def infer(self, *inputs: TensorType) -> Maps:
+        item = maps_in(self, inputs)
+        odd(self, inputs, kernel=self.kernel)
+        whole(self, inputs, 1, stride=self.stride, divisor=self.divisor)
+        _forms(self, *inputs)
         positive(self, inputs, expand=self.expand)
         expect(self.squeeze >= 0, self, "needs squeeze >= 0", *inputs)
-        return output
+        known(self, inputs, ("inputs", "outputs"), expand_of=self.expand_of)
+        known(self, inputs, self.WIDTHS, squeeze_of=self.squeeze_of)
+        known(self, inputs, ACTIVATIONS, squeeze_activation=self._squeeze_activation)
+        return strided(item, _channels(self, inputs, item, self.channels), self.stride)
 
-    def _widths(self, image: Image) -> tuple[int, int]:
+    @property
+    def _squeeze_activation(self) -> str:
+        return self.activation if self.squeeze_activation is None else self.squeeze_activation
+
+    def _widths(self, met: int, made: int) -> tuple[int, int]:
         """Channels inside, and of the squeeze."""
-        squeeze = share(image.channels, self.squeeze) if self.squeeze else 0
-        return share(image.channels, self.expand), squeeze
+        hidden = rounded((met if self.expand_of == "inputs" else made) * self.expand, self.divisor)
+        of = {"inputs": met, "hidden": hidden, "outputs": made}[self.squeeze_of]
+        return hidden, rounded(of * self.squeeze, self.divisor) if self.squeeze else 0
 
     def call(self, *inputs: TensorType) -> Call:
-        image = image_of(self, inputs)
-        hidden, squeeze = self._widths(image)
+        item, made = maps_in(self, inputs), self.infer(*inputs).channels
+        hidden, squeeze = self._widths(item.channels, made)
         arguments = {
-            "inputs": image.channels,
+            "inputs": item.channels,
             "hidden": hidden,
-            "outputs": self.infer(*inputs).channels,
+            "outputs": made,
             "kernel": self.kernel,
             "stride": self.stride,
             "squeeze": squeeze,
             "norm": self.norm,
             "activation": self.activation,
             "fused": self.fused,
+            "rank": len(axes(item)),
+            "pre_norm": self.pre_norm,
+            "out_norm": self.out_norm,
+            "squeeze_activation": self._squeeze_activation,
+            "hard_gate": self.hard_gate,
         }
         return Call(modules.InvertedBottleneck, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
-        hidden, squeeze = self._widths(image)
-        positions, bias = positions_of(output), self.norm == "none"
-        total = OpCost()
-        if hidden != image.channels and not self.fused:
-            total += counts.pointwise(image.channels, hidden, positions_of(image), bias)
-            total += counts.norm(self.norm, hidden)
-        if self.fused:
-            total += counts.convolution(image.channels, hidden, self.kernel, positions, 1, bias)
-        else:
-            total += counts.convolution(hidden, hidden, self.kernel, positions, hidden, bias)
-        total += counts.norm(self.norm, hidden)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
+        met, made, rank = item.channels, output.channels, len(axes(item))
+        hidden, squeeze = self._widths(met, made)
+        places, bias = positions(output), self.norm == "none"
+        each = counts.norm(self.norm, hidden) + counts.activation(self.activation)
+        total = counts.norm(self.norm, met) if self.pre_norm else OpCost()
+        if hidden != met and not self.fused:
+            total += counts.pointwise(met, hidden, positions(item), bias) + each
+        width, groups = (met, 1) if self.fused else (hidden, hidden)
+        total += counts.convolution(width, hidden, self.kernel, places, groups, bias, rank) + each
         if squeeze:
             total += counts.pointwise(hidden, squeeze, 1) + counts.pointwise(squeeze, hidden, 1)
-        total += counts.pointwise(hidden, output.channels, positions, bias)
-        return total + counts.norm(self.norm, output.channels)
+            total += counts.activation(self._squeeze_activation)
+        last = self.norm if self.out_norm else "none"
+        total += counts.pointwise(hidden, made, places, last == "none")
+        return total + counts.norm(last, made)
+
+
+def rounded(width: float, divisor: int) -> int:
+    """The multiple of ``divisor`` next to a width, at least one, at most a tenth below the width."""
+    if divisor == 1:
+        return share(1, width)
+    near = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return near if near >= 0.9 * width else near + divisor
 
 
 @dataclass(frozen=True, kw_only=True)
 class SqueezeGate(Op):
     """Squeeze and excitation: scale each channel by what the means of all channels say [Hu2018].
 
-    Takes images and tokens.
+    Takes everything with channels and positions.
 
     Attributes:
         reduction: Channels over the width of the squeeze, which is at least 1.
         activation: As in :class:`Conv`; after the squeeze.
+        divisor: The width is rounded as in :class:`MBConv`; 1: it is rounded down.
+        hard_gate: As in :class:`MBConv`.
     """
 
     reduction: int = 4
     activation: str = "relu"
+    divisor: int = 1
+    hard_gate: bool = False
     keeps_zero: ClassVar[bool] = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        features = grid_of(self, inputs)
-        whole(self, inputs, 1, reduction=self.reduction)
+        item = channelled(self, inputs)
+        expect(not isinstance(item, Vector), self, "needs positions", *inputs)
+        whole(self, inputs, 1, reduction=self.reduction, divisor=self.divisor)
         known(self, inputs, ACTIVATIONS, activation=self.activation)
-        return features
+        return item
+
+    def _hidden(self, width: int) -> int:
+        if self.divisor == 1:
+            return max(1, width // self.reduction)
+        return rounded(width / self.reduction, self.divisor)
 
     def call(self, *inputs: TensorType) -> Call:
-        features = grid_of(self, inputs)
-        channels = channels_of(features)
+        item = channelled(self, inputs)
         arguments = {
-            "channels": channels,
-            "hidden": max(1, channels // self.reduction),
+            "channels": channels(item),
+            "hidden": self._hidden(channels(item)),
             "activation": self.activation,
-            "image": isinstance(features, Image),
+            "rank": rank(item),
+            "hard": self.hard_gate,
         }
         return Call(modules.SqueezeGate, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        channels = channels_of(grid_of(self, inputs))
-        hidden = max(1, channels // self.reduction)
-        return counts.pointwise(channels, hidden, 1) + counts.pointwise(hidden, channels, 1)
+        width = channels(channelled(self, inputs))
+        hidden = self._hidden(width)
+        total = counts.pointwise(width, hidden, 1) + counts.pointwise(hidden, width, 1)
+        return total + counts.activation(self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,26 +469,37 @@ class ReLUConvBN(KernelOp):
     activation: str = "relu"
     norm: str = "batch"
 
-    def infer(self, *inputs: TensorType) -> Image:
-        return _output(self, inputs, self.channels)
+    def infer(self, *inputs: TensorType) -> Maps:
+        item = maps_in(self, inputs)
+        odd(self, inputs, kernel=self.kernel)
+        whole(self, inputs, 1, stride=self.stride)
+        _forms(self, *inputs)
+        return strided(item, _channels(self, inputs, item, self.channels), self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
+        item = maps_in(self, inputs)
         arguments = {
-            "inputs": image_of(self, inputs).channels,
+            "inputs": item.channels,
             "outputs": self.infer(*inputs).channels,
             "kernel": self.kernel,
             "stride": self.stride,
             "activation": self.activation,
             "norm": self.norm,
+            "rank": len(axes(item)),
         }
         return Call(modules.PreActivationConv, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
-        return counts.convolution(
-            image.channels,
-            output.channels,
-            self.kernel,
-            positions_of(output),
-            bias=self.norm == "none",
-        ) + counts.norm(self.norm, output.channels)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
+        return (
+            counts.convolution(
+                item.channels,
+                output.channels,
+                self.kernel,
+                positions(output),
+                bias=self.norm == "none",
+                rank=len(axes(item)),
+            )
+            + counts.norm(self.norm, output.channels)
+            + counts.activation(self.activation)
+        )

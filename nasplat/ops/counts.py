@@ -7,6 +7,9 @@ the matrices and kernels of linear and convolution layers, the only numbers that
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from nasplat.graph.op import OpCost
 
 
@@ -17,16 +20,30 @@ def pointwise(inputs: int, outputs: int, positions: int, bias: bool = True) -> O
 
 
 def convolution(
-    inputs: int, outputs: int, kernel: int, positions: int, groups: int = 1, bias: bool = True
+    inputs: int,
+    outputs: int,
+    kernel: int | Sequence[int],
+    positions: int,
+    groups: int = 1,
+    bias: bool = True,
+    rank: int = 2,
 ) -> OpCost:
-    """A square convolution with ``positions`` outputs."""
-    weights = outputs * (inputs // groups) * kernel * kernel
+    """A convolution over ``rank`` axes with ``positions`` outputs; one side of a kernel stands for all."""
+    taps = kernel**rank if isinstance(kernel, int) else math.prod(kernel)
+    weights = outputs * (inputs // groups) * taps
     return OpCost(weights + (outputs if bias else 0), weights * positions, weights)
 
 
 def norm(form: str, channels: int) -> OpCost:
     """A normalisation over channels."""
-    return OpCost({"none": 0, "rms": 1}.get(form, 2) * channels)
+    each = {"none": 0, "unit": 0, "rms": 1, "compressed_rms": 1, "bias": 1}
+    each |= {"batch_instance": 3, "rep_batch": 4}
+    return OpCost(each.get(form, 2) * channels + (form in ("bias", "rep_batch")))
+
+
+def activation(form: str) -> OpCost:
+    """A point-wise non-linearity; a polynomial of degree 3 has four coefficients."""
+    return OpCost(4 if form == "polynomial" else 0)
 
 
 def product(rows: int, inner: int, columns: int, count: int = 1) -> OpCost:

@@ -13,69 +13,66 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasplat.graph.op import Call, Op, OpCost
-from nasplat.graph.types import Image, TensorType
+from nasplat.graph.types import TensorType
 from nasplat.ops import counts
-from nasplat.ops.checks import (
-    ACTIVATIONS,
-    grid_of,
-    image_of,
-    known,
-    odd,
-    positions_of,
-    positive,
-    share,
-)
+from nasplat.ops.checks import ACTIVATIONS, NOT_ZERO_AT_ZERO, known, odd, positive, share
+from nasplat.ops.geometry import Placed, maps_in, placed_in
+from nasplat.ops.layout import Maps, axes, positions, rank
 from nasplat.ops.modules import mixer as modules
 from nasplat.ops.selection import KernelOp
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvMixer(KernelOp):
-    """Widen, activate, convolve each channel of an image, narrow; without bias [Yu2024].
+    """Widen, activate, convolve each channel of a map, narrow; without bias [Yu2024].
 
     Attributes:
         ratio: Channels inside over channels, above 0.
         kernel: Odd side of the kernel.
-        activation: ``none``, ``relu``, ``gelu``, ``silu`` or ``hardswish``.
+        activation: One of ``checks.ACTIVATIONS``.
     """
-
-    keeps_zero: ClassVar[bool] = True
 
     ratio: float = 2
     kernel: int = 7
     activation: str = "gelu"
 
-    def infer(self, *inputs: TensorType) -> Image:
-        image = image_of(self, inputs)
+    @property
+    def keeps_zero(self) -> bool:  # type: ignore[override]  # it depends on the activation
+        """Whether the activation is zero at zero."""
+        return self.activation not in NOT_ZERO_AT_ZERO
+
+    def infer(self, *inputs: TensorType) -> Maps:
+        item = maps_in(self, inputs)
         odd(self, inputs, kernel=self.kernel)
         positive(self, inputs, ratio=self.ratio)
         known(self, inputs, ACTIVATIONS, activation=self.activation)
-        return image
+        return item
 
     def call(self, *inputs: TensorType) -> Call:
-        channels = image_of(self, inputs).channels
+        item = maps_in(self, inputs)
         arguments = {
-            "channels": channels,
-            "hidden": share(channels, self.ratio),
+            "channels": item.channels,
+            "hidden": share(item.channels, self.ratio),
             "kernel": self.kernel,
             "activation": self.activation,
+            "rank": rank(item),
         }
         return Call(modules.ConvMixer, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image = image_of(self, inputs)
-        channels, hidden = image.channels, share(image.channels, self.ratio)
-        positions = positions_of(image)
+        item = maps_in(self, inputs)
+        width, hidden, places = item.channels, share(item.channels, self.ratio), positions(item)
         return (
-            counts.pointwise(channels, hidden, positions, bias=False)
-            + counts.convolution(hidden, hidden, self.kernel, positions, hidden, bias=False)
-            + counts.pointwise(hidden, channels, positions, bias=False)
+            counts.pointwise(width, hidden, places, bias=False)
+            + counts.convolution(hidden, hidden, self.kernel, places, hidden, False, rank(item))
+            + counts.pointwise(hidden, width, places, bias=False)
+            + counts.activation(self.activation)
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoolMixer(Op):
-    """The mean around each position of an image less the position itself [Yu2022].
+    """The mean around each position less the position itself [Yu2022]; takes maps and tokens.
 
     Attributes:
         kernel: Odd side of the neighbourhood; padding does not count.
@@ -86,20 +83,22 @@ class PoolMixer(Op):
 
     kernel: int = 3
 
-    def infer(self, *inputs: TensorType) -> Image:
-        image = image_of(self, inputs)
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = placed_in(self, inputs)
         odd(self, inputs, kernel=self.kernel)
-        return image
+        return item
 
     def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.PoolMixer, {"kernel": self.kernel})
+        item = placed_in(self, inputs)
+        arguments = {"kernel": self.kernel, "rank": len(axes(item)), "tokens": not rank(item)}
+        return Call(modules.PoolMixer, arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FourierMixer(Op):
     """The real part of a discrete Fourier transform over the positions [LeeThorp2022].
 
-    Takes images (both axes of the plane) and tokens. Every transform is divided by the root of its
+    Takes maps (all axes of positions) and tokens. Every transform is divided by the root of its
     length, unlike the paper's, so that the size of values stays. It is computed by matrices: its cost
     grows with the square of each axis, and it exports without complex numbers.
 
@@ -114,23 +113,23 @@ class FourierMixer(Op):
     axes: str = "sequence"
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        features = grid_of(self, inputs)
+        features = placed_in(self, inputs)
         known(self, inputs, self.AXES, axes=self.axes)
         return features
 
-    def _transformed(self, features: TensorType) -> dict[int, int]:
+    def _transformed(self, features: Placed) -> dict[int, int]:
         """The length of each transformed axis."""
         sizes = dict(zip(range(-len(features.shape), 0), features.shape, strict=True))
         if self.axes == "sequence":
-            del sizes[-3 if isinstance(features, Image) else -1]
+            del sizes[-1 - rank(features)]
         return sizes
 
     def call(self, *inputs: TensorType) -> Call:
-        sizes = self._transformed(grid_of(self, inputs))
+        sizes = self._transformed(placed_in(self, inputs))
         return Call(modules.FourierMixer, {"axes": tuple(sizes), "sizes": tuple(sizes.values())})
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        features = grid_of(self, inputs)
+        features = placed_in(self, inputs)
         sizes = list(self._transformed(features).values())
         if len(sizes) == 1:
             return counts.product(features.numel, sizes[0], 1)

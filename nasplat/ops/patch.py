@@ -1,7 +1,6 @@
-"""Stems: the first layers, from an image to feature maps or tokens.
+"""Stems: the first layers, from an image, series, volume or grid to feature maps or tokens.
 
-An image that does not divide into whole steps is padded to the right and below; one smaller than a
-step is refused.
+A map that does not divide into whole steps is padded behind; one smaller than a step is refused.
 
 References:
     [Dosovitskiy2021] A. Dosovitskiy et al. An image is worth 16x16 words. ICLR 2021.
@@ -13,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nasplat.graph.op import Call, OpCost, expect
-from nasplat.graph.types import Image, TensorType, Tokens
+from nasplat.graph.types import TensorType, Tokens
 from nasplat.ops import counts
-from nasplat.ops.checks import ACTIVATIONS, NORMS, image_of, known, odd, positions_of, whole
-from nasplat.ops.conv import strided
+from nasplat.ops.checks import ACTIVATIONS, NORMS, known, odd, whole
+from nasplat.ops.geometry import maps_in, strided
+from nasplat.ops.layout import Maps, axes, positions
 from nasplat.ops.modules import resample as modules
 from nasplat.ops.resample import padding, reduced
 from nasplat.ops.selection import KernelOp
@@ -24,45 +24,49 @@ from nasplat.ops.selection import KernelOp
 
 @dataclass(frozen=True, kw_only=True)
 class PatchStem(KernelOp):
-    """Cut an image into patches and map each to the channels of one position [Dosovitskiy2021].
+    """Cut a map into patches and map each to the channels of one position [Dosovitskiy2021].
 
     Attributes:
         channels: Channels that go out.
         patch: Side of a patch.
-        norm: ``none``, ``layer``, ``rms`` or ``batch``; after the map, which has a bias.
+        norm: One of ``checks.NORMS``; after the map, which has a bias.
     """
 
     channels: int
     patch: int = 4
     norm: str = "layer"
 
-    def infer(self, *inputs: TensorType) -> Image:
+    def infer(self, *inputs: TensorType) -> Maps:
         whole(self, inputs, 1, patch=self.patch)
         known(self, inputs, NORMS, norm=self.norm)
         return reduced(self, inputs, self.channels, self.patch)
 
     def call(self, *inputs: TensorType) -> Call:
-        image = image_of(self, inputs)
+        item = maps_in(self, inputs)
         arguments = {
-            "inputs": image.channels,
+            "inputs": item.channels,
             "outputs": self.channels,
             "patch": self.patch,
-            "pad": padding(image, self.patch),
+            "pad": padding(item, self.patch),
             "norm": self.norm,
             "tokens": False,
         }
         return Call(modules.PatchStem, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
         return counts.convolution(
-            image.channels, output.channels, self.patch, positions_of(output)
+            item.channels,
+            output.channels,
+            self.patch,
+            positions(output),
+            rank=len(axes(item)),
         ) + counts.norm(self.norm, output.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchEmbed(KernelOp):
-    """Cut an image into patches and map each to a token [Dosovitskiy2021].
+    """Cut a map into patches and map each to a token [Dosovitskiy2021].
 
     Attributes:
         dim: Channels of a token.
@@ -77,24 +81,24 @@ class PatchEmbed(KernelOp):
     def infer(self, *inputs: TensorType) -> Tokens:
         whole(self, inputs, 1, patch=self.patch)
         known(self, inputs, NORMS, norm=self.norm)
-        return Tokens(positions_of(reduced(self, inputs, self.dim, self.patch)), self.dim)
+        return Tokens(positions(reduced(self, inputs, self.dim, self.patch)), self.dim)
 
     def call(self, *inputs: TensorType) -> Call:
-        image = image_of(self, inputs)
+        item = maps_in(self, inputs)
         arguments = {
-            "inputs": image.channels,
+            "inputs": item.channels,
             "outputs": self.dim,
             "patch": self.patch,
-            "pad": padding(image, self.patch),
+            "pad": padding(item, self.patch),
             "norm": self.norm,
             "tokens": True,
         }
         return Call(modules.PatchStem, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
         return counts.convolution(
-            image.channels, output.dim, self.patch, output.length
+            item.channels, output.dim, self.patch, output.length, rank=len(axes(item))
         ) + counts.norm(self.norm, output.dim)
 
 
@@ -109,7 +113,7 @@ class ConvStem(KernelOp):
         stride: Total stride, a power of two; at 1 there is one convolution of stride 1.
         kernel: Odd side of the kernels.
         norm: As in :class:`PatchStem`; the convolutions have a bias only without one.
-        activation: ``none``, ``relu``, ``gelu``, ``silu`` or ``hardswish``.
+        activation: One of ``checks.ACTIVATIONS``.
     """
 
     channels: int
@@ -118,7 +122,7 @@ class ConvStem(KernelOp):
     norm: str = "batch"
     activation: str = "gelu"
 
-    def infer(self, *inputs: TensorType) -> Image:
+    def infer(self, *inputs: TensorType) -> Maps:
         whole(self, inputs, 1, stride=self.stride)
         if self.stride & (self.stride - 1):
             expect(False, self, f"needs stride to be a power of two, got {self.stride}", *inputs)
@@ -128,31 +132,34 @@ class ConvStem(KernelOp):
         return reduced(self, inputs, self.channels, self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
+        item = maps_in(self, inputs)
         arguments = {
-            "inputs": image_of(self, inputs).channels,
+            "inputs": item.channels,
             "outputs": self.channels,
             "steps": self.stride.bit_length() - 1,
             "kernel": self.kernel,
             "norm": self.norm,
             "activation": self.activation,
+            "rank": len(axes(item)),
         }
         return Call(modules.ConvStem, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image = image_of(self, inputs)
+        item = maps_in(self, inputs)
         steps = self.stride.bit_length() - 1
         total = OpCost()
         for step in range(max(steps, 1)):
             last = step >= steps - 1
-            output = strided(
-                image, self.channels if last else max(1, self.channels // 2), 2 if steps else 1
-            )
+            width = self.channels if last else max(1, self.channels // 2)
+            output = strided(item, width, 2 if steps else 1)
             total += counts.convolution(
-                image.channels,
+                item.channels,
                 output.channels,
                 self.kernel,
-                positions_of(output),
+                positions(output),
                 bias=self.norm == "none",
-            ) + counts.norm(self.norm, output.channels)
-            image = output
+                rank=len(axes(item)),
+            )
+            total += counts.norm(self.norm, output.channels) + counts.activation(self.activation)
+            item = output
         return total

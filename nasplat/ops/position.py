@@ -1,78 +1,102 @@
-"""Encodings of position that are added to images or tokens.
+"""Encodings of position that are added to maps or tokens.
 
 The relative bias of windows is an option of :class:`~nasplat.ops.attention_window.WindowAttention`.
 
 References:
     [Vaswani2017] A. Vaswani et al. Attention is all you need. NeurIPS 2017.
     [Chu2023] X. Chu et al. Conditional positional encodings for vision transformers. ICLR 2023.
+    [Dong2022] X. Dong et al. CSWin Transformer. CVPR 2022.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nasplat.graph.op import Call, Op, OpCost
-from nasplat.graph.types import Image, TensorType
+from nasplat.graph.op import Call, Op, OpCost, expect
+from nasplat.graph.types import TensorType
 from nasplat.ops import counts
-from nasplat.ops.checks import channels_of, grid_of, image_of, known, odd, positions_of
+from nasplat.ops.checks import known
+from nasplat.ops.geometry import Placed, Size, odd_sizes, placed_in
+from nasplat.ops.layout import axes, channels, positions, rank
 from nasplat.ops.modules import position as modules
 from nasplat.ops.selection import KernelOp
 
 
 @dataclass(frozen=True, kw_only=True)
 class AbsolutePosition(Op):
-    """Add to each position a vector of its own.
+    """Add to each position a vector of its own; takes maps of one to three axes, and tokens.
 
     Attributes:
         form: ``learned``, or ``sinusoidal``: fixed sines and cosines of the coordinates [Vaswani2017].
+        axes: Coordinates that tokens stand for, such as the height and width of the image whose
+            positions they are; their product is the number of tokens. ``None``: one coordinate.
     """
 
     FORMS: ClassVar[tuple[str, ...]] = ("learned", "sinusoidal")
 
     form: str = "learned"
+    axes: tuple[int, ...] | None = None
 
-    def infer(self, *inputs: TensorType) -> TensorType:
-        features = grid_of(self, inputs)
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = placed_in(self, inputs)
         known(self, inputs, self.FORMS, form=self.form)
-        return features
+        if self.axes is not None:
+            expect(rank(item) == 0, self, "has axes for tokens only", *inputs)
+            fits = math.prod(self.axes) == positions(item) and 1 <= len(self.axes) <= 3
+            rule = f"needs one to three axes with a product of {positions(item)}"
+            expect(fits, self, rule, *inputs)
+        return item
 
     def call(self, *inputs: TensorType) -> Call:
-        features = grid_of(self, inputs)
+        item = placed_in(self, inputs)
         if self.form == "learned":
-            return Call(modules.LearnedPosition, {"shape": features.shape})
-        image = isinstance(features, Image)
+            return Call(modules.LearnedPosition, {"shape": item.shape})
         arguments: dict[str, Any] = {
-            "channels": channels_of(features),
-            "sizes": features.shape[1:] if image else features.shape[:1],
-            "image": image,
+            "channels": channels(item),
+            "sizes": self.axes or axes(item),
+            "first": rank(item) > 0,
         }
         return Call(modules.SinusoidalPosition, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        return counts.vector(grid_of(self, inputs).numel if self.form == "learned" else 0)
+        return counts.vector(placed_in(self, inputs).numel if self.form == "learned" else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvPosition(KernelOp):
-    """Add to each position of an image a convolution of each channel around it [Chu2023].
+    """Add to each position a convolution of each channel around it [Chu2023].
+
+    Takes maps of one to three axes and tokens, which have one. With a second input of the same type the
+    convolution runs on that one: such as the values of attention, whose result is the first [Dong2022].
 
     Attributes:
-        kernel: Odd side of the kernel.
+        kernel: Odd side of the kernel, or a tuple with one for each axis.
     """
 
-    kernel: int = 3
+    kernel: Size = 3
 
-    def infer(self, *inputs: TensorType) -> Image:
-        image = image_of(self, inputs)
-        odd(self, inputs, kernel=self.kernel)
-        return image
+    def infer(self, *inputs: TensorType) -> Placed:
+        same = len(inputs) in (1, 2) and len(set(inputs)) == 1
+        expect(same, self, "takes one input, or two of one type", *inputs)
+        item = placed_in(self, inputs[:1])
+        odd_sizes(self, inputs, len(axes(item)), kernel=self.kernel)
+        return item
 
     def call(self, *inputs: TensorType) -> Call:
-        channels = image_of(self, inputs).channels
-        return Call(modules.ConvPosition, {"channels": channels, "kernel": self.kernel})
+        item = placed_in(self, inputs[:1])
+        arguments = {
+            "channels": channels(item),
+            "kernel": self.kernel,
+            "rank": len(axes(item)),
+            "tokens": rank(item) == 0,
+        }
+        return Call(modules.ConvPosition, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image = image_of(self, inputs)
-        channels = image.channels
-        return counts.convolution(channels, channels, self.kernel, positions_of(image), channels)
+        item = placed_in(self, inputs[:1])
+        width = channels(item)
+        return counts.convolution(
+            width, width, self.kernel, positions(item), width, rank=len(axes(item))
+        )

@@ -1,8 +1,8 @@
-"""Ops that keep, lower or raise the resolution of an image, and the simple ops of cells.
+"""Ops that keep, lower or raise the resolution of maps, and the simple ops of cells.
 
-A step of ``s`` gives ``ceil(height / s)`` by ``ceil(width / s)`` positions: where the image does not
-divide it is padded, so all sizes are legal down to one step; an image smaller than that is refused by
-the downsampling ops, for it would be padding alone.
+Maps are images, series, volumes and grids of up to three axes. A step of ``s`` gives ``ceil(axis / s)``
+positions on every axis: where a map does not divide it is padded, so all sizes are legal down to one step;
+a map smaller than that is refused by the downsampling ops, for it would be padding alone.
 
 References:
     [Liu2021] Z. Liu et al. Swin Transformer: hierarchical vision transformer using shifted windows. 2021.
@@ -11,17 +11,19 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from nasplat.graph.op import Call, Op, OpCost, expect
-from nasplat.graph.types import Image, TensorType, Tokens
+from nasplat.graph.types import Grid, Image, Series, TensorType, Tokens, Volume
 from nasplat.ops import counts
-from nasplat.ops.checks import NORMS, features_of, image_of, known, odd, positions_of, whole
-from nasplat.ops.conv import strided
+from nasplat.ops.checks import NORMS, known, odd, positive, whole
+from nasplat.ops.geometry import Placed, maps_in, placed_in, strided
+from nasplat.ops.layout import Maps, axes, channelled, channels, maps_of, positions, resized
 from nasplat.ops.modules import conv as conv_modules
 from nasplat.ops.modules import resample as modules
 from nasplat.ops.selection import KernelOp
@@ -50,7 +52,7 @@ class Zero(Op):
     """Zeros: the absent edge of cells.
 
     Attributes:
-        stride: Step between outputs; above 1 for images only.
+        stride: Step between outputs; above 1 for maps only.
     """
 
     pure: ClassVar[bool] = True
@@ -59,12 +61,12 @@ class Zero(Op):
     stride: int = 1
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        features = features_of(self, inputs)
+        features = channelled(self, inputs)
         whole(self, inputs, 1, stride=self.stride)
         if self.stride == 1:
             return features
-        image = image_of(self, inputs)
-        return strided(image, image.channels, self.stride)
+        item = maps_in(self, inputs)
+        return strided(item, item.channels, self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
         return Call(modules.Zero, {"stride": self.stride})
@@ -73,13 +75,25 @@ class Zero(Op):
         return True
 
 
+def _pooled(op: Pool | PoolProjection, inputs: Sequence[TensorType]) -> None:
+    """The neighbourhood has a centre, or one between positions that every step hits."""
+    known(op, inputs, Pool.MODES, mode=op.mode)
+    whole(op, inputs, 1, kernel=op.kernel, stride=op.stride)
+    even = op.kernel % 2 == 0
+    if even and (op.stride % 2 or op.kernel < op.stride):
+        rule = "needs an odd kernel, or an even one with an even stride no larger than it"
+        expect(False, op, rule, *inputs)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool(Op):
     """The mean or the largest value around each output position; padding does not count.
 
+    Takes maps and tokens.
+
     Attributes:
         mode: ``avg`` or ``max``.
-        kernel: Odd side of the neighbourhood.
+        kernel: Side of the neighbourhood; odd, or even with an even stride no larger than it.
         stride: Step between outputs, at least 1.
     """
 
@@ -91,40 +105,46 @@ class Pool(Op):
     kernel: int = 3
     stride: int = 1
 
-    def infer(self, *inputs: TensorType) -> Image:
-        image = image_of(self, inputs)
-        odd(self, inputs, kernel=self.kernel)
-        whole(self, inputs, 1, stride=self.stride)
-        known(self, inputs, self.MODES, mode=self.mode)
-        return strided(image, image.channels, self.stride)
+    def infer(self, *inputs: TensorType) -> Placed:
+        item = placed_in(self, inputs)
+        _pooled(self, inputs)
+        return strided(item, channels(item), self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
-        arguments = {"mode": self.mode, "kernel": self.kernel, "stride": self.stride}
+        item = placed_in(self, inputs)
+        arguments: dict[str, Any] = {
+            "mode": self.mode,
+            "kernel": self.kernel,
+            "stride": self.stride,
+            "rank": len(axes(item)),
+            "tokens": isinstance(item, Tokens),
+        }
         return Call(modules.Pool, arguments)
 
     def is_identity(self, *inputs: TensorType) -> bool:
         return self.kernel == 1 and self.stride == 1
 
 
-def reduced(op: Op, inputs: Sequence[TensorType], channels: int | None, factor: int) -> Image:
+def reduced(op: Op, inputs: Sequence[TensorType], channels: int | None, factor: int) -> Maps:
     """The output of a downsampling op that is refused where it would see padding alone."""
-    image = image_of(op, inputs)
+    item = maps_in(op, inputs)
     if channels is not None:
         whole(op, inputs, 1, channels=channels)
-    if min(image.height, image.width) < factor:
+    if min(axes(item)) < factor:
+        least = "x".join([str(factor)] * len(axes(item)))
         expect(
             False,
             op,
-            f"needs an image of at least {factor}x{factor}",
+            f"needs at least {least}",
             *inputs,
-            hint="Use fewer or smaller downsampling steps, or larger images.",
+            hint="Use fewer or smaller downsampling steps, or larger inputs.",
         )
-    return strided(image, 2 * image.channels if channels is None else channels, factor)
+    return strided(item, 2 * item.channels if channels is None else channels, factor)
 
 
-def padding(image: Image, factor: int) -> tuple[int, int]:
-    """Columns and rows that make an image divide."""
-    return -image.width % factor, -image.height % factor
+def padding(item: Maps, factor: int) -> tuple[int, ...]:
+    """What to add behind each axis, the last axis first, so that it divides."""
+    return tuple(-size % factor for size in reversed(axes(item)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,41 +153,41 @@ class PatchMerging(Op):
 
     Attributes:
         channels: Channels that go out; ``None`` doubles their number.
-        factor: Side of the square that is merged, at least 2.
-        norm: ``none``, ``layer``, ``rms`` or ``batch``; before the map, which has no bias.
+        factor: Side of the square or cube that is merged, at least 2.
+        norm: One of ``checks.NORMS``; before the map, which has no bias.
     """
 
     channels: int | None = None
     factor: int = 2
     norm: str = "layer"
 
-    def infer(self, *inputs: TensorType) -> Image:
+    def infer(self, *inputs: TensorType) -> Maps:
         whole(self, inputs, 2, factor=self.factor)
         known(self, inputs, NORMS, norm=self.norm)
         return reduced(self, inputs, self.channels, self.factor)
 
     def call(self, *inputs: TensorType) -> Call:
-        image = image_of(self, inputs)
+        item = maps_in(self, inputs)
         arguments = {
-            "channels": image.channels,
+            "channels": item.channels,
             "outputs": self.infer(*inputs).channels,
-            "pad": padding(image, self.factor),
+            "pad": padding(item, self.factor),
             "factor": self.factor,
             "norm": self.norm,
         }
         return Call(modules.PatchMerging, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
-        merged = self.factor * self.factor * image.channels
+        item, output = maps_in(self, inputs), self.infer(*inputs)
+        merged = self.factor ** len(axes(item)) * item.channels
         return counts.norm(self.norm, merged) + counts.pointwise(
-            merged, output.channels, positions_of(output), bias=False
+            merged, output.channels, positions(output), bias=False
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class StridedConv(KernelOp):
-    """A convolution that steps over the image, then normalisation.
+    """A convolution that steps over a map, then normalisation.
 
     Attributes:
         channels: Channels that go out; ``None`` doubles their number.
@@ -181,31 +201,34 @@ class StridedConv(KernelOp):
     stride: int = 2
     norm: str = "batch"
 
-    def infer(self, *inputs: TensorType) -> Image:
+    def infer(self, *inputs: TensorType) -> Maps:
         odd(self, inputs, kernel=self.kernel)
         whole(self, inputs, 2, stride=self.stride)
         known(self, inputs, NORMS, norm=self.norm)
         return reduced(self, inputs, self.channels, self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
+        item = maps_in(self, inputs)
         arguments = {
-            "inputs": image_of(self, inputs).channels,
+            "inputs": item.channels,
             "outputs": self.infer(*inputs).channels,
             "kernel": self.kernel,
             "stride": self.stride,
             "bias": self.norm == "none",
             "norm": self.norm,
+            "rank": len(axes(item)),
         }
         return Call(conv_modules.ConvBlock, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
         return counts.convolution(
-            image.channels,
+            item.channels,
             output.channels,
             self.kernel,
-            positions_of(output),
+            positions(output),
             bias=self.norm == "none",
+            rank=len(axes(item)),
         ) + counts.norm(self.norm, output.channels)
 
 
@@ -216,7 +239,7 @@ class PoolProjection(Op):
     Attributes:
         channels: Channels that go out; ``None`` doubles their number.
         mode: ``avg`` or ``max``.
-        kernel: Odd side of the neighbourhood.
+        kernel: Side of the neighbourhood, as in :class:`Pool`.
         stride: Step between outputs, at least 2.
         norm: As in :class:`StridedConv`.
     """
@@ -227,56 +250,67 @@ class PoolProjection(Op):
     stride: int = 2
     norm: str = "batch"
 
-    def infer(self, *inputs: TensorType) -> Image:
-        odd(self, inputs, kernel=self.kernel)
+    def infer(self, *inputs: TensorType) -> Maps:
+        _pooled(self, inputs)
         whole(self, inputs, 2, stride=self.stride)
         known(self, inputs, NORMS, norm=self.norm)
-        known(self, inputs, Pool.MODES, mode=self.mode)
         return reduced(self, inputs, self.channels, self.stride)
 
     def call(self, *inputs: TensorType) -> Call:
+        item = maps_in(self, inputs)
         arguments = {
-            "channels": image_of(self, inputs).channels,
+            "channels": item.channels,
             "outputs": self.infer(*inputs).channels,
             "mode": self.mode,
             "kernel": self.kernel,
             "stride": self.stride,
             "norm": self.norm,
+            "rank": len(axes(item)),
         }
         return Call(modules.PoolProjection, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        image, output = image_of(self, inputs), self.infer(*inputs)
+        item, output = maps_in(self, inputs), self.infer(*inputs)
         return counts.pointwise(
-            image.channels, output.channels, positions_of(output), self.norm == "none"
+            item.channels, output.channels, positions(output), self.norm == "none"
         ) + counts.norm(self.norm, output.channels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upsample(Op):
-    """Enlarge an image.
+    """Enlarge a map, or make it smaller, by interpolation.
 
     Attributes:
-        factor: Whole factor of both sides, at least 1.
-        mode: ``nearest`` or ``bilinear``.
+        factor: Factor of every axis, above 0; the new axis is rounded down.
+        mode: ``nearest``; ``linear`` along every axis; ``bilinear``, which is the same on images.
     """
 
     kind: ClassVar[str] = "interpolate"
-    MODES: ClassVar[tuple[str, ...]] = ("nearest", "bilinear")
+    MODES: ClassVar[tuple[str, ...]] = ("nearest", "bilinear", "linear")
     pure: ClassVar[bool] = True
     keeps_zero: ClassVar[bool] = True
 
-    factor: int = 2
+    factor: float = 2
     mode: str = "nearest"
 
-    def infer(self, *inputs: TensorType) -> Image:
-        image = image_of(self, inputs)
-        whole(self, inputs, 1, factor=self.factor)
+    def infer(self, *inputs: TensorType) -> Maps:
+        item = maps_in(self, inputs)
+        positive(self, inputs, factor=self.factor)
         known(self, inputs, self.MODES, mode=self.mode)
-        return Image(image.channels, self.factor * image.height, self.factor * image.width)
+        plane = self.mode != "bilinear" or len(axes(item)) == 2
+        expect(plane, self, "is bilinear on images only: use linear", *inputs)
+        made = [math.floor(size * self.factor) for size in axes(item)]
+        expect(min(made) >= 1, self, "leaves nothing of an axis", *inputs)
+        output = resized(item, item.channels, made)
+        assert isinstance(output, Maps)
+        return output
 
     def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.Upsample, {"factor": self.factor, "mode": self.mode})
+        mode = self.mode
+        if mode == "linear":
+            mode = ("linear", "bilinear", "trilinear")[len(axes(maps_in(self, inputs))) - 1]
+        size = None if self.factor == int(self.factor) else axes(self.infer(*inputs))
+        return Call(modules.Upsample, {"factor": float(self.factor), "mode": mode, "size": size})
 
     def is_identity(self, *inputs: TensorType) -> bool:
         return self.factor == 1
@@ -284,14 +318,14 @@ class Upsample(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageToTokens(Op):
-    """Read the positions of an image row by row as tokens."""
+    """Read the positions of an image, series, volume or grid row by row as tokens."""
 
     pure: ClassVar[bool] = True
     keeps_zero: ClassVar[bool] = True
 
     def infer(self, *inputs: TensorType) -> Tokens:
-        image = image_of(self, inputs)
-        return Tokens(image.height * image.width, image.channels)
+        item = maps_of(self, inputs)
+        return Tokens(positions(item), item.channels)
 
     def call(self, *inputs: TensorType) -> Call:
         return Call(modules.ImageToTokens)
@@ -299,26 +333,47 @@ class ImageToTokens(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class TokensToImage(Op):
-    """Lay tokens out row by row as an image.
+    """Lay tokens out row by row as an image, a series, a volume or a grid.
+
+    A second input, if there is one, gives the kind and the position axes; only its type counts.
 
     Attributes:
-        height: Height of the image; divides the number of tokens.
+        height: Height of an image; divides the number of tokens.
+        axes: Position axes: one for a series, two for an image, three for a volume, more for a grid.
     """
 
     pure: ClassVar[bool] = True
     keeps_zero: ClassVar[bool] = True
 
-    height: int
+    height: int | None = None
+    axes: tuple[int, ...] | None = None
 
-    def infer(self, *inputs: TensorType) -> Image:
-        if len(inputs) == 1 and isinstance(inputs[0], Tokens):
+    def infer(self, *inputs: TensorType) -> Maps:
+        tokens = inputs[0] if inputs else None
+        if not isinstance(tokens, Tokens) or len(inputs) > 2:
+            expect(False, self, "takes one Tokens, and a map that gives the layout", *inputs)
+            raise AssertionError
+        like = inputs[1] if len(inputs) == 2 else None
+        ways = (self.height is not None) + (self.axes is not None) + (like is not None)
+        expect(ways == 1, self, "needs either height, axes or a second input", *inputs)
+        if self.height is not None:
             whole(self, inputs, 1, height=self.height)
-            length = inputs[0].length
-            rule = f"needs height to divide the {length} tokens"
-            expect(length % self.height == 0, self, rule, *inputs)
-            return Image(inputs[0].dim, self.height, length // self.height)
-        expect(False, self, "takes one Tokens", *inputs)
-        raise AssertionError
+            rule = f"needs height to divide the {tokens.length} tokens"
+            expect(tokens.length % self.height == 0, self, rule, *inputs)
+            return Image(tokens.dim, self.height, tokens.length // self.height)
+        if like is not None:
+            item = maps_of(self, (like,))
+            made = resized(item, tokens.dim, axes(item))
+            assert isinstance(made, Maps)
+        else:
+            met = self.axes or ()
+            expect(bool(met), self, "needs at least one axis", *inputs)
+            whole(self, inputs, 1, **{f"axes[{index}]": size for index, size in enumerate(met)})
+            kinds: dict[int, type[Maps]] = {1: Series, 2: Image, 3: Volume}
+            made = kinds.get(len(met), Grid)(tokens.dim, *met)
+        fits = positions(made) == tokens.length
+        expect(fits, self, f"has {positions(made)} positions", *inputs)
+        return made
 
     def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.TokensToImage, {"height": self.height})
+        return Call(modules.TokensToImage, {"axes": axes(self.infer(*inputs))})

@@ -22,8 +22,11 @@ def centred(small: Sequence[int], large: Sequence[int], *axes: int) -> tuple[Ind
 
 
 def kernel(small: Sequence[int], large: Sequence[int]) -> tuple[Index, ...]:
-    """A small kernel in the middle of a large one; other parameters by their leading slices."""
-    return centred(small, large, 2, 3) if len(small) == 4 else tuple(leading(small))
+    """A small kernel in the middle of a large one; other parameters by their leading slices.
+
+    A kernel has two axes of channels and one to three of positions behind them.
+    """
+    return centred(small, large, *range(2, len(small)))
 
 
 def blocks(small: int, small_count: int, large: int, large_count: int) -> Index:
@@ -38,7 +41,7 @@ def blocks(small: int, small_count: int, large: int, large_count: int) -> Index:
 
 
 class KernelOp(Op):
-    """An op with square kernels: a small one sits in the middle of a large one."""
+    """An op with kernels: a small one sits in the middle of a large one."""
 
     def select(
         self, name: str, small: Sequence[int], large: Sequence[int], larger: Op

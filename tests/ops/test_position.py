@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from nasplat.graph.types import Image, Tokens, Vector
+from nasplat.graph.types import Image, Series, Tokens, Vector, Volume
 from nasplat.ops.position import AbsolutePosition, ConvPosition
 from nasplat.testing.ops import Case, OpConformance
 
@@ -22,8 +22,16 @@ class TestAbsolutePosition(OpConformance):
         Case(AbsolutePosition(form="sinusoidal"), SMALL),
         Case(AbsolutePosition(form="sinusoidal"), TOKENS),
         Case(AbsolutePosition(form="sinusoidal"), Image(1, 2, 2)),
+        Case(AbsolutePosition(form="sinusoidal"), Volume(12, 2, 3, 4)),
+        Case(AbsolutePosition(), Series(4, 5)),
+        Case(AbsolutePosition(form="sinusoidal", axes=(3, 3)), TOKENS),
     )
-    refused = (Case(AbsolutePosition(), Vector(6)), Case(AbsolutePosition(form="x"), SMALL))
+    refused = (
+        Case(AbsolutePosition(), Vector(6)),
+        Case(AbsolutePosition(form="x"), SMALL),
+        Case(AbsolutePosition(axes=(3, 2)), TOKENS),
+        Case(AbsolutePosition(axes=(5, 7)), SMALL),
+    )
     larger = ((Case(AbsolutePosition(), SMALL), Case(AbsolutePosition(), Image(8, 5, 7))),)
     golden = (
         (Case(AbsolutePosition(), SMALL), 210, 0),
@@ -38,6 +46,12 @@ class TestAbsolutePosition(OpConformance):
         assert encoding[2, 2, 1] == pytest.approx(math.cos(2))
         assert encoding[4, 2, 3] == pytest.approx(math.sin(3))
 
+    def test_tokens_of_an_image_have_the_encoding_of_the_image(self) -> None:
+        image = AbsolutePosition(form="sinusoidal").module(SMALL)(torch.zeros(1, 6, 5, 7))
+        op = AbsolutePosition(form="sinusoidal", axes=(5, 7))
+        tokens = op.module(Tokens(35, 6))(torch.zeros(1, 35, 6))
+        assert torch.equal(tokens.mT.unflatten(2, (5, 7)), image)
+
     def test_every_position_has_an_encoding_of_its_own(self) -> None:
         image = Image(8, 5, 6)
         encoding = AbsolutePosition(form="sinusoidal").module(image)(torch.zeros(1, 8, 5, 6))
@@ -45,7 +59,16 @@ class TestAbsolutePosition(OpConformance):
 
 
 class TestConvPosition(OpConformance):
-    cases = (Case(ConvPosition(), SMALL), Case(ConvPosition(kernel=7), SMALL))
-    refused = (Case(ConvPosition(), TOKENS), Case(ConvPosition(kernel=2), SMALL))
+    cases = (
+        Case(ConvPosition(), SMALL),
+        Case(ConvPosition(kernel=7), TOKENS),
+        Case(ConvPosition(kernel=(1, 3, 5)), Volume(4, 2, 3, 4)),
+        Case(ConvPosition(), SMALL, SMALL),
+    )
+    refused = (
+        Case(ConvPosition(), Vector(6)),
+        Case(ConvPosition(kernel=2), SMALL),
+        Case(ConvPosition(), SMALL, TOKENS),
+    )
     larger = ((Case(ConvPosition(), SMALL), Case(ConvPosition(kernel=5), Image(8, 5, 7))),)
     golden = ((Case(ConvPosition(), SMALL), 60, 1890),)

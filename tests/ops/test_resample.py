@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nasplat.errors import GraphTypeError
-from nasplat.graph.types import Image, Logits, Tokens, Vector
+from nasplat.graph.types import Grid, Image, Logits, Series, Tokens, Vector, Volume
+from nasplat.ops.modules.resample import fold_positions, unfold_positions
 from nasplat.ops.resample import (
     Identity,
     ImageToTokens,
@@ -22,6 +23,8 @@ from nasplat.testing.ops import Case, OpConformance
 
 SMALL = Image(6, 5, 7)
 EVEN = Image(8, 8, 8)
+SERIES = Series(4, 9)
+VOLUME = Volume(4, 3, 4, 5)
 
 
 class TestIdentity(OpConformance):
@@ -31,7 +34,12 @@ class TestIdentity(OpConformance):
 
 
 class TestZero(OpConformance):
-    cases = (Case(Zero(), SMALL), Case(Zero(stride=2), SMALL), Case(Zero(), Tokens(3, 4)))
+    cases = (
+        Case(Zero(), SMALL),
+        Case(Zero(stride=2), SMALL),
+        Case(Zero(), Tokens(3, 4)),
+        Case(Zero(stride=2), VOLUME),
+    )
     refused = (Case(Zero(stride=2), Tokens(3, 4)), Case(Zero(stride=0), SMALL))
     golden = ((Case(Zero(), SMALL), 0, 0),)
 
@@ -42,6 +50,9 @@ class TestPool(OpConformance):
         Case(Pool(mode="max", stride=2), SMALL),
         Case(Pool(kernel=1), SMALL),
         Case(Pool(kernel=5, stride=3), Image(2, 1, 1)),
+        Case(Pool(kernel=2, stride=2), SMALL),
+        Case(Pool(kernel=4, stride=2, mode="max"), VOLUME),
+        Case(Pool(kernel=3, stride=2), Tokens(7, 4)),
     )
     refused = (
         Case(Pool(), Vector(4)),
@@ -62,6 +73,8 @@ class TestPatchMerging(OpConformance):
         Case(PatchMerging(), EVEN),
         Case(PatchMerging(channels=10, norm="batch"), SMALL),
         Case(PatchMerging(factor=4, norm="none"), SMALL),
+        Case(PatchMerging(), VOLUME),
+        Case(PatchMerging(factor=4, norm="rms"), SERIES),
     )
     refused = (
         Case(PatchMerging(), Tokens(4, 4)),
@@ -75,7 +88,11 @@ class TestPatchMerging(OpConformance):
 
 
 class TestStridedConv(OpConformance):
-    cases = (Case(StridedConv(), SMALL), Case(StridedConv(channels=5, stride=4, norm="none"), EVEN))
+    cases = (
+        Case(StridedConv(), SMALL),
+        Case(StridedConv(channels=5, stride=4, norm="none"), EVEN),
+        Case(StridedConv(norm="instance"), VOLUME),
+    )
     refused = (
         Case(StridedConv(), Tokens(4, 4)),
         Case(StridedConv(), Image(4, 1, 1)),
@@ -89,7 +106,8 @@ class TestStridedConv(OpConformance):
 class TestPoolProjection(OpConformance):
     cases = (
         Case(PoolProjection(), SMALL),
-        Case(PoolProjection(channels=5, mode="avg", norm="none"), EVEN),
+        Case(PoolProjection(channels=5, mode="avg", kernel=2, norm="none"), EVEN),
+        Case(PoolProjection(), SERIES),
     )
     refused = (
         Case(PoolProjection(), Tokens(4, 4)),
@@ -105,20 +123,41 @@ class TestUpsample(OpConformance):
         Case(Upsample(), SMALL),
         Case(Upsample(factor=3, mode="bilinear"), SMALL),
         Case(Upsample(factor=1), SMALL),
+        Case(Upsample(factor=2.5, mode="linear"), SMALL),
+        Case(Upsample(factor=0.5, mode="linear"), VOLUME),
+        Case(Upsample(factor=3, mode="linear"), SERIES),
     )
-    refused = (Case(Upsample(), Tokens(4, 4)), Case(Upsample(factor=0), SMALL))
+    refused = (
+        Case(Upsample(), Tokens(4, 4)),
+        Case(Upsample(factor=0), SMALL),
+        Case(Upsample(factor=0.1), SMALL),
+        Case(Upsample(mode="bilinear"), SERIES),
+    )
     golden = ((Case(Upsample(), SMALL), 0, 0),)
 
 
 class TestImageToTokens(OpConformance):
-    cases = (Case(ImageToTokens(), SMALL),)
+    cases = (
+        Case(ImageToTokens(), SMALL),
+        Case(ImageToTokens(), SERIES),
+        Case(ImageToTokens(), Grid(2, 3, 2, 1, 2)),
+    )
     refused = (Case(ImageToTokens(), Tokens(4, 4)),)
     golden = ((Case(ImageToTokens(), SMALL), 0, 0),)
 
 
 class TestTokensToImage(OpConformance):
-    cases = (Case(TokensToImage(height=2), Tokens(6, 4)),)
+    cases = (
+        Case(TokensToImage(height=2), Tokens(6, 4)),
+        Case(TokensToImage(axes=(6,)), Tokens(6, 4)),
+        Case(TokensToImage(axes=(1, 3, 2)), Tokens(6, 4)),
+        Case(TokensToImage(), Tokens(6, 4), Image(2, 3, 2)),
+    )
     refused = (
+        Case(TokensToImage(), Tokens(6, 4)),
+        Case(TokensToImage(axes=(4,)), Tokens(6, 4)),
+        Case(TokensToImage(axes=()), Tokens(6, 4)),
+        Case(TokensToImage(height=2), Tokens(6, 4), SMALL),
         Case(TokensToImage(height=2), SMALL),
         Case(TokensToImage(height=4), Tokens(6, 4)),
         Case(TokensToImage(height=0), Tokens(6, 4)),
@@ -129,6 +168,14 @@ class TestTokensToImage(OpConformance):
         x = SMALL.example(2)
         tokens = ImageToTokens().module(SMALL)(x)
         assert torch.equal(TokensToImage(height=5).module(Tokens(35, 6))(tokens), x)
+
+
+def test_folded_positions_unfold_again_and_lie_as_torch_lays_them() -> None:
+    x = torch.randn(2, 3, 4, 6)
+    torch.testing.assert_close(fold_positions(x, 2), torch.pixel_unshuffle(x, 2))
+    for item in (Series(3, 8), EVEN, Volume(2, 4, 2, 6)):
+        x = item.example(2)
+        assert torch.equal(unfold_positions(fold_positions(x, 2), 2), x)
 
 
 def test_all_ways_down_give_the_same_type_at_every_size() -> None:

@@ -5,25 +5,49 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nasplat.ops.modules.common import make_norm
+from nasplat.ops.modules.common import make_activation
+from nasplat.ops.modules.norm import make_norm
 
 
 class ClassifierHead(nn.Module):
-    """Normalise, average over all positions, map to classes.
+    """Normalise, average over all positions or take the first, map to classes.
 
     Args:
         channels: Channels of the features.
         classes: Number of classes.
         norm: Form of the normalisation.
         axes: The axes of the positions: ``(2, 3)`` of an image, ``(1,)`` of tokens, none of a vector.
+        pool: ``mean``, or ``class_token``: the first of the tokens alone goes on.
+        hidden: Width of a layer before the last map; 0: there is none.
+        activation: Form of the activation after that layer.
     """
 
-    def __init__(self, channels: int, classes: int, norm: str, axes: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        norm: str,
+        axes: tuple[int, ...],
+        pool: str = "mean",
+        hidden: int = 0,
+        activation: str = "none",
+    ) -> None:
         super().__init__()
         self.axes = tuple(axes)
-        self.norm = make_norm(norm, channels, image=len(self.axes) == 2)
-        self.linear = nn.Linear(channels, classes)
+        self.first = pool == "class_token"
+        self.norm = make_norm(norm, channels, rank=2 if len(self.axes) == 2 else 0)
+        self.hidden: nn.Module | None = None
+        if hidden:
+            self.hidden = nn.Linear(channels, hidden)
+            self.activation = nn.Tanh() if activation == "tanh" else make_activation(activation)
+        self.linear = nn.Linear(hidden or channels, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm(x)
-        return self.linear(x.mean(self.axes) if self.axes else x)
+        if self.first:
+            x = x[:, 0]
+        elif self.axes:
+            x = x.mean(self.axes)
+        if self.hidden is not None:
+            x = self.activation(self.hidden(x))
+        return self.linear(x)

@@ -1,6 +1,6 @@
 """Mixers of positions without attention; they know nothing of ops.
 
-Shapes: an image is ``(B, C, H, W)``, tokens are ``(B, L, C)``.
+Shapes: maps are ``(B, C, *axes)``, tokens are ``(B, L, C)``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import math
 import torch
 from torch import nn
 
+from nasplat.ops.modules.channels import make_channel_map
 from nasplat.ops.modules.common import make_activation
+from nasplat.ops.modules.conv import make_conv
+from nasplat.ops.modules.resample import Pool
 
 
 class PoolMixer(nn.Module):
     """The mean around each position less the position itself."""
 
-    def __init__(self, kernel: int) -> None:
+    def __init__(self, kernel: int, rank: int, tokens: bool) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(kernel, 1, kernel // 2, count_include_pad=False)
+        self.pool = Pool("avg", kernel, 1, rank, tokens)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.pool(x) - x
@@ -27,14 +30,12 @@ class PoolMixer(nn.Module):
 class ConvMixer(nn.Module):
     """Widen, activate, convolve each channel, narrow."""
 
-    def __init__(self, channels: int, hidden: int, kernel: int, activation: str) -> None:
+    def __init__(self, channels: int, hidden: int, kernel: int, activation: str, rank: int) -> None:
         super().__init__()
-        self.expand = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.expand = make_channel_map(channels, hidden, rank, bias=False)
         self.activation = make_activation(activation)
-        self.spatial = nn.Conv2d(
-            hidden, hidden, kernel, padding=kernel // 2, groups=hidden, bias=False
-        )
-        self.project = nn.Conv2d(hidden, channels, 1, bias=False)
+        self.spatial = make_conv(rank, hidden, hidden, kernel, groups=hidden, bias=False)
+        self.project = make_channel_map(hidden, channels, rank, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.project(self.spatial(self.activation(self.expand(x))))

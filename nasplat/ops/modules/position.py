@@ -1,20 +1,26 @@
-"""Encodings of position, added to images ``(B, C, H, W)`` or tokens ``(B, L, C)``; no op is known."""
+"""Encodings of position, added to maps ``(B, C, *axes)`` or tokens ``(B, L, C)``; no op is known."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+from nasplat.ops.modules.conv import Size, make_conv
+
 
 class ConvPosition(nn.Module):
-    """Add to each position a convolution of each channel around it."""
+    """Add to each position a convolution of each channel around it, or around that of another input."""
 
-    def __init__(self, channels: int, kernel: int) -> None:
+    def __init__(self, channels: int, kernel: Size, rank: int, tokens: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.tokens = tokens
+        self.conv = make_conv(rank, channels, channels, kernel, groups=channels)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv(x)
+    def forward(self, x: torch.Tensor, source: torch.Tensor | None = None) -> torch.Tensor:
+        source = x if source is None else source
+        if self.tokens:
+            return x + self.conv(source.transpose(1, 2)).transpose(1, 2)
+        return x + self.conv(source)
 
 
 class LearnedPosition(nn.Module):
@@ -35,27 +41,27 @@ class SinusoidalPosition(nn.Module):
     Args:
         channels: Number of channels; each coordinate has an equal share of them, what is left over
             stays zero.
-        sizes: Length of each coordinate: one for tokens, two for an image.
-        image: Whether the channels are the first axis after the batch, else they are the last.
+        sizes: Length of each coordinate.
+        first: Whether the channels are the first axis after the batch and the coordinates axes of
+            their own; else the channels are the last axis and the coordinates one.
     """
 
     position: torch.Tensor
 
-    def __init__(self, channels: int, sizes: tuple[int, ...], image: bool) -> None:
+    def __init__(self, channels: int, sizes: tuple[int, ...], first: bool) -> None:
         super().__init__()
         rates = channels // (2 * len(sizes))
         table = torch.zeros(*sizes, channels, dtype=torch.double)
-        first = 0
+        start = 0
         for axis, size in enumerate(sizes):
             rate = 10000.0 ** (-torch.arange(rates, dtype=torch.double) / max(rates, 1))
             angle = torch.arange(size, dtype=torch.double)[:, None] * rate
             shape = [size if other == axis else 1 for other in range(len(sizes))]
             angle = angle.view(*shape, rates).expand(*sizes, rates)
-            table[..., first : first + rates] = angle.sin()
-            table[..., first + rates : first + 2 * rates] = angle.cos()
-            first += 2 * rates
-        if image:
-            table = table.movedim(-1, 0)
+            table[..., start : start + rates] = angle.sin()
+            table[..., start + rates : start + 2 * rates] = angle.cos()
+            start += 2 * rates
+        table = table.movedim(-1, 0) if first else table.flatten(0, -2)
         self.register_buffer("position", table.float().contiguous(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
