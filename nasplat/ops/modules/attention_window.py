@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nasplat.ops.modules.conv import make_conv
 from nasplat.ops.modules.heads import HeadProjection, RelativeBias, Rotary, share_heads
 
 
@@ -293,9 +294,8 @@ class StripeAttention(HeadProjection):
             self.stripes.append(Partition(axes, window, (1,) * rank, none, none, None, False))
         self.local: nn.Module | None = None
         if enhanced:
-            make = nn.Conv2d if rank == 2 else nn.Conv3d
             width = heads * head_dim
-            self.local = make(width, width, 3, padding=1, groups=width)
+            self.local = make_conv(rank, width, width, 3, groups=width)
 
     def _all_heads(self, x: torch.Tensor) -> torch.Tensor:
         """Hand heads of keys or values, ``(B, kv * d, *axes)``, out to all heads of the queries."""
