@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from nasplat.graph.op import Call, Op, OpCost
+from nasplat.graph.op import Call, Op, OpCost, expect
 from nasplat.graph.types import Image, Logits, TensorType, Tokens, Vector
 from nasplat.ops import counts
-from nasplat.ops.checks import NORMS, channels_of, features_of, known, whole
+from nasplat.ops.checks import ACTIVATIONS, NORMS, channels_of, features_of, known, whole
 from nasplat.ops.modules import head as modules
 
 
@@ -19,15 +19,29 @@ class ClassifierHead(Op):
     Attributes:
         classes: Number of classes.
         norm: ``none``, ``layer``, ``rms`` or ``batch``.
+        pool: ``mean``, or ``class_token``: the first of several tokens alone is mapped.
+        hidden: Width of a layer before the last map; 0: there is none.
+        activation: After that layer, one of ``checks.ACTIVATIONS`` or ``tanh``.
     """
+
+    kind: ClassVar[str] = "classifier_head"
+    POOLS: ClassVar[tuple[str, ...]] = ("mean", "class_token")
 
     classes: int
     norm: str = "layer"
+    pool: str = "mean"
+    hidden: int = 0
+    activation: str = "tanh"
 
     def infer(self, *inputs: TensorType) -> Logits:
-        features_of(self, inputs)
+        features = features_of(self, inputs)
         whole(self, inputs, 1, classes=self.classes)
+        whole(self, inputs, 0, hidden=self.hidden)
         known(self, inputs, NORMS, norm=self.norm)
+        known(self, inputs, self.POOLS, pool=self.pool)
+        known(self, inputs, (*ACTIVATIONS, "tanh"), activation=self.activation)
+        rule = "finds a class token among Tokens only"
+        expect(isinstance(features, Tokens) or self.pool == "mean", self, rule, *inputs)
         return Logits(self.classes)
 
     def call(self, *inputs: TensorType) -> Call:
@@ -39,8 +53,15 @@ class ClassifierHead(Op):
             "norm": self.norm,
             "axes": axes,
         }
+        if self.pool != "mean" or self.hidden:
+            changed = {"pool": self.pool, "hidden": self.hidden, "activation": self.activation}
+            arguments |= changed
         return Call(modules.ClassifierHead, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         channels = channels_of(features_of(self, inputs))
-        return counts.norm(self.norm, channels) + counts.pointwise(channels, self.classes, 1)
+        total = counts.norm(self.norm, channels)
+        if self.hidden:
+            total += counts.pointwise(channels, self.hidden, 1)
+            total += counts.activation(self.activation)
+        return total + counts.pointwise(self.hidden or channels, self.classes, 1)

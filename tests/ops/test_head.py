@@ -16,11 +16,15 @@ class TestClassifierHead(OpConformance):
         Case(ClassifierHead(classes=3, norm="batch"), Vector(6)),
         Case(ClassifierHead(classes=2, norm="rms"), SMALL),
         Case(ClassifierHead(classes=2, norm="none"), SMALL),
+        Case(ClassifierHead(classes=2, pool="class_token"), Tokens(3, 6)),
+        Case(ClassifierHead(classes=2, hidden=5), SMALL),
     )
     refused = (
         Case(ClassifierHead(classes=10), Logits(4)),
         Case(ClassifierHead(classes=0), SMALL),
         Case(ClassifierHead(classes=2, norm="x"), SMALL),
+        Case(ClassifierHead(classes=2, pool="class_token"), SMALL),
+        Case(ClassifierHead(classes=2, hidden=5, activation="x"), SMALL),
     )
     larger = (
         (Case(ClassifierHead(classes=10), SMALL), Case(ClassifierHead(classes=10), Image(8, 5, 7))),
