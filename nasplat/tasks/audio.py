@@ -47,11 +47,11 @@ def read_wav(file: Path) -> tuple[int, Floats]:
 
 def to_floats(samples: NDArray[Any]) -> Floats:
     """Samples of any width in [-1, 1]; bytes are unsigned, as in wav files."""
-    if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128) / 128
+    silence = 128.0 if samples.dtype == np.uint8 else 0.0
+    top = 1.0
     if samples.dtype.kind in "iu":
-        return samples.astype(np.float32) / float(np.iinfo(samples.dtype).max)
-    return samples.astype(np.float32)
+        top = 128.0 if silence else float(np.iinfo(samples.dtype).max)
+    return np.asarray((samples - silence) / top, dtype=np.float32)
 
 
 def decode_mulaw(codes: NDArray[Any]) -> Floats:

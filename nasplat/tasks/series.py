@@ -20,7 +20,6 @@ from nasplat.errors import TaskError
 from nasplat.graph.types import Series
 from nasplat.tasks.arrays import check_labels
 from nasplat.tasks.audio import (
-    OTHERS,
     SUFFIXES,
     check_rate,
     one_length,
@@ -352,21 +351,3 @@ def _made(
         note=str(kind),
         content=content,
     )
-
-
-def holds_sound(folder: Path) -> bool:
-    """Whether a folder holds recordings in folders of classes or directly.
-
-    Raises:
-        TaskError: It holds sound that cannot be decoded, and nothing that can.
-    """
-    found = {file.suffix.lower() for file in folder.rglob("*") if file.is_file()}
-    if found & SUFFIXES:
-        return True
-    if found & OTHERS:
-        odd = ", ".join(sorted(found & OTHERS))
-        raise TaskError(
-            f"{folder} holds sound as {odd}, expected {' or '.join(sorted(SUFFIXES))}",
-            hint="convert it, for instance: ffmpeg -i NAME.flac NAME.wav",
-        )
-    return False

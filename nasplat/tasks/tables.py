@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,24 +23,38 @@ def is_table(file: Path) -> bool:
     return file.name.lower().endswith(SUFFIXES)
 
 
+def columns_of(file: Path) -> list[str]:
+    """The names in the first row of a table, without reading the rest.
+
+    Raises:
+        TaskError: The file cannot be read as a table.
+    """
+    return list(_parsed(file, 1).columns)
+
+
 def read_table(file: Path) -> tuple[pd.DataFrame, str]:
     """The table with the names of its first row, and a hash of the file.
 
     Raises:
         TaskError: The file cannot be read as a table, or has no rows.
     """
+    table = _parsed(file, None)
+    mark = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
+    if not len(table):
+        raise TaskError(f"{file} has no rows under its names {', '.join(map(str, table.columns))}")
+    return table, mark
+
+
+def _parsed(file: Path, rows: int | None) -> pd.DataFrame:
     import pandas as pd
 
     separator = "\t" if ".tsv" in file.name.lower() else ","
     try:
-        mark = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-        table = pd.read_csv(file, sep=separator, skipinitialspace=True)
-    except (OSError, EOFError, ValueError) as error:  # pandas' own errors are ValueErrors
+        table = pd.read_csv(file, sep=separator, skipinitialspace=True, nrows=rows)
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # pandas' own are ValueErrors
         raise TaskError(f"{file} cannot be read as a table: {error}") from error
-    if not len(table):
-        raise TaskError(f"{file} has no rows under its names {', '.join(map(str, table.columns))}")
     table.columns = table.columns.map(str)
-    return table, mark
+    return table
 
 
 def column_of(table: pd.DataFrame, name: str, option: str, where: str) -> pd.Series[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +34,17 @@ def random_outputs(task: Task, batch: int, seed: int = 0) -> Tensor | dict[str, 
 def _join(batches: list[Batch]) -> tuple[list[Tensor], Tensor]:
     inputs = [torch.cat(parts) for parts in zip(*(b.inputs for b in batches), strict=True)]
     return inputs, torch.cat([b.targets for b in batches])
+
+
+def _part(outputs: Tensor | dict[str, Tensor], begin: int, end: int) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs[begin:end]
+    return {name: value[begin:end] for name, value in outputs.items()}
+
+
+def _rows(batches: list[Batch]) -> list[bytes]:
+    """The target of each example, to be compared whatever its shape."""
+    return [row.numpy().tobytes() for batch in batches for row in batch.targets]
 
 
 class TaskConformance:
@@ -70,9 +82,7 @@ class TaskConformance:
         shuffled = list(task.batches(split, 7, shuffle_seed=1))
         assert sum(map(len, plain)) == sum(map(len, shuffled)) == task.sizes[split]
         assert all(0 < len(batch) <= 7 for batch in plain + shuffled)
-        _, before = _join(plain)
-        _, after = _join(shuffled)
-        assert torch.equal(before.sort().values, after.sort().values)
+        assert sorted(_rows(plain)) == sorted(_rows(shuffled))
 
     def test_equal_seeds_give_equal_batches(self, task: Task) -> None:
         augment = Augment(shift=0.1, erase=0.5, mixup=0.2)
@@ -120,6 +130,20 @@ class TaskConformance:
         scores = task.score(random_outputs(task, len(targets)), targets)
         assert list(scores) == list(task.metrics)
         assert all(isinstance(value, float) and math.isfinite(value) for value in scores.values())
+
+    def test_a_meter_scores_batches_as_if_they_were_one(self, task: Task) -> None:
+        batches = list(task.batches("validation", 7))
+        outputs = random_outputs(task, sum(map(len, batches)))
+        sizes = [len(batch) for batch in batches]
+        meter = task.meter()
+        for number, batch in enumerate(batches):
+            begin = sum(sizes[:number])
+            meter.add(_part(outputs, begin, begin + len(batch)), batch.targets)
+        whole = task.score(outputs, _join(batches)[1])
+        assert meter.result() == pytest.approx(whole, rel=1e-6, abs=1e-9)
+
+    def test_evaluation_takes_a_sensible_number_at_once(self, task: Task) -> None:
+        assert 1 <= task.evaluation_batch <= 512
 
     def test_describe_is_one_line_with_the_name(self, task: Task) -> None:
         assert task.describe().startswith(f"{task.name}: ")
