@@ -14,6 +14,12 @@ References:
     [Katharopoulos2020] A. Katharopoulos et al. Transformers are RNNs. ICML 2020.
     [Cai2023] H. Cai et al. EfficientViT: multi-scale linear attention. ICCV 2023.
     [Shen2021] Z. Shen et al. Efficient attention: attention with linear complexities. WACV 2021.
+    [Choromanski2021] K. Choromanski et al. Rethinking attention with performers. ICLR 2021.
+    [Zhang2024] M. Zhang et al. The hedgehog and the porcupine: expressive linear attentions with softmax
+        mimicry. ICLR 2024.
+    [Sun2023] Y. Sun et al. Retentive network: a successor to transformer for large language models. 2023.
+    [Luo2021] S. Luo et al. Stable, fast and accurate: kernelized attention with relative positional
+        encoding. NeurIPS 2021.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
 """
 
@@ -36,8 +42,10 @@ from nasplat.ops.heads import (
     relative_cost,
 )
 from nasplat.ops.modules import attention as modules
+from nasplat.ops.modules import attention_linear as linear_modules
 
-FEATURE_MAPS = ("relu", "elu", "softmax")
+FEATURE_MAPS = ("relu", "elu", "softmax", "random", "learned")
+OFFSET_WEIGHTS = ("none", "decay", "toeplitz")
 MASKS = (
     "none",
     "causal",
@@ -142,26 +150,71 @@ class LinearAttention(Headed):
 
     Attributes:
         feature_map: What replaces the softmax of scores: ``relu`` [Cai2023], ``elu`` (plus one)
-            [Katharopoulos2020], or a ``softmax`` of queries and keys apart [Shen2021].
+            [Katharopoulos2020], a ``softmax`` of queries and keys apart [Shen2021], exponentials of
+            ``random`` directions [Choromanski2021], or a softmax over ``learned`` directions [Zhang2024].
+        features: Number of random directions; ``None``: the width of a head.
+        mask: ``none`` or ``causal``: no key that comes later is seen; not with ``softmax``.
+        offset_weight: ``none``; ``decay``: each head forgets at its own learned rate [Sun2023];
+            ``toeplitz``: each offset between two positions has a learned weight [Luo2021], which takes
+            the product of all pairs of positions. Not with ``softmax``.
     """
 
     feature_map: str = "relu"
+    features: int | None = None
+    mask: str = "none"
+    offset_weight: str = "none"
 
     def infer(self, *inputs: TensorType) -> TensorType:
         features = attended_of(self, inputs)
         self.check_heads(*inputs)
         known(self, inputs, FEATURE_MAPS, feature_map=self.feature_map)
+        known(self, inputs, ("none", "causal"), mask=self.mask)
+        known(self, inputs, OFFSET_WEIGHTS, offset_weight=self.offset_weight)
+        if self.features is not None:
+            whole(self, inputs, 1, features=self.features)
+        plain = self.mask == self.offset_weight == "none"
+        rule = "with feature_map softmax takes neither a mask nor weights of offsets"
+        expect(plain or self.feature_map != "softmax", self, rule, *inputs)
         return features
 
     def call(self, *inputs: TensorType) -> Call:
-        arguments = self.arguments(attended_of(self, inputs))
-        return Call(modules.LinearAttention, arguments | {"feature_map": self.feature_map})
+        features = attended_of(self, inputs)
+        arguments = self.arguments(features) | {
+            "axes": layout.axes(features),
+            "feature_map": self.feature_map,
+            "features": self.features or self.width(layout.channels(features)),
+            "causal": self.mask == "causal",
+            "offset_weight": self.offset_weight,
+        }
+        return Call(linear_modules.LinearAttention, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         features = attended_of(self, inputs)
-        channels, positions = layout.channels(features), layout.positions(features)
-        width = self.width(channels)
-        return self.projections(channels, positions) + self.mixing(channels, positions, width)
+        channels, length = layout.channels(features), layout.positions(features)
+        width, heads = self.width(channels), self.heads
+        total, reach = self.projections(channels, length), width
+        if self.feature_map == "random":
+            reach = self.features or width
+            total += counts.product(length, width, reach, heads + (self.kv_heads or heads))
+        elif self.feature_map == "learned":
+            reach = 2 * width
+            total += counts.pointwise(width, width, length * heads, bias=False)
+            total += counts.pointwise(width, width, length * (self.kv_heads or heads), bias=False)
+        if self.offset_weight == "toeplitz":
+            axes = layout.axes(features)
+            total += relative_cost("table", heads, axes, axes, 1)
+            return total + counts.product(length, reach + width, length, heads)
+        if self.offset_weight == self.mask == "none":
+            return total + counts.product(reach, length, width, 2 * heads)
+        # The sum of the weights is one more value.
+        values, (count, size) = width + 1, linear_modules.chunks(length)
+        once = counts.product(size, reach + values, size, heads * count)
+        if count > 1:
+            once += counts.product(reach, size, values, 2 * heads * count)
+            if self.offset_weight == "decay":
+                once += counts.product(count, count, reach * values, heads)
+        total += once if self.mask == "causal" else once + once
+        return total + counts.vector(heads if self.offset_weight == "decay" else 0)
 
 
 @dataclass(frozen=True, kw_only=True)

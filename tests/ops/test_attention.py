@@ -191,10 +191,65 @@ class TestLinearAttention(OpConformance):
         Case(LinearAttention(), SMALL),
         Case(LinearAttention(feature_map="elu", heads=3, kv_heads=1), TOKENS),
         Case(LinearAttention(feature_map="softmax", heads=5, kv_heads=3), SMALL),
+        Case(LinearAttention(feature_map="random", features=7, kv_heads=2), TOKENS),
+        Case(LinearAttention(feature_map="learned", kv_heads=2, mask="causal"), TOKENS),
+        Case(LinearAttention(mask="causal"), Tokens(150, 8)),
+        Case(LinearAttention(mask="causal", offset_weight="decay"), Tokens(130, 8)),
+        Case(LinearAttention(feature_map="elu", offset_weight="decay", heads=2), Image(6, 9, 8)),
+        Case(LinearAttention(feature_map="random", offset_weight="toeplitz"), SMALL),
+        Case(LinearAttention(offset_weight="toeplitz", mask="causal"), TOKENS),
     )
-    refused = (Case(LinearAttention(), Vector(8)), Case(LinearAttention(feature_map="x"), SMALL))
-    larger = ((Case(LinearAttention(heads=2), SMALL), Case(LinearAttention(heads=4), EVEN)),)
+    refused = (
+        Case(LinearAttention(), Vector(8)),
+        Case(LinearAttention(feature_map="x"), SMALL),
+        Case(LinearAttention(offset_weight="x"), SMALL),
+        Case(LinearAttention(mask="x"), SMALL),
+        Case(LinearAttention(features=0), SMALL),
+        Case(LinearAttention(feature_map="softmax", mask="causal"), SMALL),
+    )
+    larger = (
+        (Case(LinearAttention(heads=2), SMALL), Case(LinearAttention(heads=4), EVEN)),
+        (
+            Case(LinearAttention(heads=2, feature_map="learned", offset_weight="decay"), SMALL),
+            Case(LinearAttention(feature_map="learned", offset_weight="decay"), Image(32, 8, 8)),
+        ),
+        (
+            Case(LinearAttention(feature_map="random", offset_weight="toeplitz"), SMALL),
+            Case(LinearAttention(feature_map="random", offset_weight="toeplitz"), EVEN),
+        ),
+    )
     golden = ((Case(LinearAttention(), EVEN), 1088, 73728),)
+
+    @pytest.mark.parametrize("offset_weight", ["none", "decay"])
+    @pytest.mark.parametrize("mask", ["none", "causal"])
+    def test_chunks_and_states_equal_the_weights_of_all_pairs(
+        self, mask: str, offset_weight: str
+    ) -> None:
+        tokens = Tokens(150, 6)
+        op = LinearAttention(heads=2, feature_map="elu", mask=mask, offset_weight=offset_weight)
+        module, x = op.module(tokens), tokens.example(2)
+        query, key, value = (
+            part.unflatten(2, (2, 3)).transpose(1, 2)
+            for part in (module.get_submodule(name)(x) for name in ("query", "key", "value"))
+        )
+        scores = (functional.elu(query) + 1) @ (functional.elu(key) + 1).transpose(2, 3)
+        if offset_weight == "decay":
+            place = torch.arange(150)
+            rate = module.get_parameter("decay").sigmoid().view(-1, 1, 1)
+            scores = scores * rate ** (place[:, None] - place[None]).abs()
+        if mask == "causal":
+            scores = scores.tril()
+        mixed = (scores / scores.sum(3, keepdim=True)) @ value
+        wanted = module.get_submodule("out")(mixed.transpose(1, 2).flatten(2))
+        torch.testing.assert_close(module(x), wanted, atol=1e-4, rtol=1e-4)
+
+    def test_random_features_estimate_softmax(self) -> None:
+        torch.manual_seed(0)
+        estimate = LinearAttention(heads=1, feature_map="random", features=8192).module(TOKENS)
+        exact = SelfAttention(heads=1).module(TOKENS)
+        exact.load_state_dict(estimate.state_dict(), strict=False)
+        x = TOKENS.example(2)
+        torch.testing.assert_close(estimate(x), exact(x), atol=0.05, rtol=0.0)
 
     @pytest.mark.parametrize("form", ["relu", "elu"])
     def test_its_weights_over_positions_sum_to_one(self, form: str) -> None:

@@ -7,7 +7,6 @@ the leading heads. Fewer heads of keys and values than of queries are shared amo
 
 References:
     [Ainslie2023] J. Ainslie et al. GQA: training generalized multi-query transformer models. EMNLP 2023.
-    [Katharopoulos2020] A. Katharopoulos et al. Transformers are RNNs. ICML 2020.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
 """
 
@@ -127,50 +126,6 @@ class SelfAttention(HeadProjection):
         key, value = share_heads(key, self.heads), share_heads(value, self.heads)
         mixed = attend(query, key, value, self._added(presence), self.normaliser)
         return self.merged_rows(mixed, x)
-
-
-class LinearAttention(HeadProjection):
-    """Attention whose cost is linear in the positions [Katharopoulos2020].
-
-    Args:
-        channels: As in :class:`HeadProjection`, like all but the last.
-        feature_map: ``"elu"`` (plus one) or ``"relu"``: what makes queries and keys positive; or
-            ``"softmax"``: queries over their channels, keys over the positions.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        heads: int,
-        kv_heads: int,
-        head_dim: int,
-        rank: int,
-        bias: bool,
-        key_bias: bool,
-        out_bias: bool,
-        feature_map: str,
-    ) -> None:
-        super().__init__(channels, heads, kv_heads, head_dim, rank, bias, key_bias, out_bias)
-        self.feature_map = feature_map
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query = self.columns(self.query(x), self.heads)  # (B, h, d, N)
-        key = share_heads(self.columns(self.key(x), self.kv_heads), self.heads)
-        value = share_heads(self.columns(self.value(x), self.kv_heads), self.heads)
-        if self.feature_map == "softmax":
-            query, key = query.softmax(2), key.softmax(3)
-            mixed = torch.matmul(torch.matmul(value, key.transpose(2, 3)), query)
-            return self.merged(mixed, x)
-        if self.feature_map == "elu":
-            query, key = functional.elu(query) + 1.0, functional.elu(key) + 1.0
-        else:
-            query, key = functional.relu(query), functional.relu(key)
-        key = (
-            key / key.shape[3]
-        )  # means instead of sums: the same quotient, in the range of half floats
-        mixed = torch.matmul(torch.matmul(value, key.transpose(2, 3)), query)
-        total = (query * key.sum(3, keepdim=True)).sum(2, keepdim=True)
-        return self.merged(mixed / (total + 1e-6), x)
 
 
 class CrossCovarianceAttention(HeadProjection):
