@@ -55,6 +55,11 @@ def make_norm(form: str, channels: int, *, rank: int) -> nn.Module:
     return forms[form](channels, rank)
 
 
+def make_pooled_norm(form: str, channels: int, rank: int) -> nn.Module:
+    """As :func:`make_norm` for maps with a single position."""
+    return SteadyBatchNorm(channels) if form == "batch" else make_norm(form, channels, rank=rank)
+
+
 def batch_norm(rank: int) -> type[nn.Module]:
     """The class of batch normalisation for so many position axes."""
     kinds: dict[int, type[nn.Module]] = {
@@ -125,6 +130,23 @@ class FlatBatchNorm(nn.BatchNorm1d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         return super().forward(input.flatten(2)).unflatten(2, input.shape[2:])
+
+
+class SteadyBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of pooled maps; a batch of one example is normalised by the running statistics.
+
+    Such a batch has no variance, and torch's layer refuses it.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        x = input.flatten(2)
+        if self.training and x.shape[0] * x.shape[2] == 1:
+            y = nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        else:
+            y = super().forward(x)
+        return y.unflatten(2, input.shape[2:])
 
 
 class GroupNorm(nn.GroupNorm):
