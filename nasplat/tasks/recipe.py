@@ -126,7 +126,11 @@ class Recipe:
     @property
     def key(self) -> str:
         """Stable hash: equal recipes, equal keys, on every machine."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        # A field that came later is left out at its default, so that earlier keys stay.
+        values = self.to_json()
+        if values["weights"] == "own":
+            del values["weights"]
+        text = json.dumps(values, sort_keys=True)
         return "r1:" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def augmentation(self, *, natural: bool) -> Augment | None:
