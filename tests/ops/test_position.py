@@ -25,12 +25,18 @@ class TestAbsolutePosition(OpConformance):
         Case(AbsolutePosition(form="sinusoidal"), Volume(12, 2, 3, 4)),
         Case(AbsolutePosition(), Series(4, 5)),
         Case(AbsolutePosition(form="sinusoidal", axes=(3, 3)), TOKENS),
+        Case(AbsolutePosition(form="mapped", waves=8), SMALL),
+        Case(AbsolutePosition(form="mapped", waves=8, axes=(3, 3)), TOKENS),
+        Case(AbsolutePosition(period=2), SMALL),
+        Case(AbsolutePosition(period=2, axes=(3, 3)), TOKENS),
     )
     refused = (
         Case(AbsolutePosition(), Vector(6)),
         Case(AbsolutePosition(form="x"), SMALL),
         Case(AbsolutePosition(axes=(3, 2)), TOKENS),
         Case(AbsolutePosition(axes=(5, 7)), SMALL),
+        Case(AbsolutePosition(form="mapped", waves=3), SMALL),
+        Case(AbsolutePosition(form="sinusoidal", period=2), SMALL),
     )
     larger = ((Case(AbsolutePosition(), SMALL), Case(AbsolutePosition(), Image(8, 5, 7))),)
     golden = (
@@ -45,6 +51,11 @@ class TestAbsolutePosition(OpConformance):
         assert encoding[1, 2, 1] == pytest.approx(math.sin(2 / 100))
         assert encoding[2, 2, 1] == pytest.approx(math.cos(2))
         assert encoding[4, 2, 3] == pytest.approx(math.sin(3))
+
+    def test_learned_vectors_repeat_with_their_period(self) -> None:
+        moved = AbsolutePosition(period=2).module(SMALL)(torch.zeros(1, 6, 5, 7))[0]
+        assert torch.equal(moved[:, :3, :5], moved[:, 2:, 2:])
+        assert not torch.equal(moved[:, :3, :5], moved[:, 1:4, 1:6])
 
     def test_tokens_of_an_image_have_the_encoding_of_the_image(self) -> None:
         image = AbsolutePosition(form="sinusoidal").module(SMALL)(torch.zeros(1, 6, 5, 7))

@@ -35,6 +35,52 @@ class LearnedPosition(nn.Module):
         return x + self.position
 
 
+class PeriodicPosition(nn.Module):
+    """Add a learned block of vectors that repeats along every axis.
+
+    Args:
+        channels: Number of channels.
+        sizes: Length of each axis.
+        period: Side of the block.
+        first: Whether the channels are the first axis after the batch, else the last.
+    """
+
+    def __init__(self, channels: int, sizes: tuple[int, ...], period: int, first: bool) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.times = [-(-size // period) for size in self.sizes]
+        self.first = first
+        self.position = nn.Parameter(torch.zeros(channels, *(period for _ in self.sizes)))
+        nn.init.trunc_normal_(self.position, std=0.02)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tiled = self.position.repeat(1, *self.times)
+        for axis, size in enumerate(self.sizes, 1):
+            tiled = tiled.narrow(axis, 0, size)
+        return x + (tiled if self.first else tiled.flatten(1).transpose(0, 1))
+
+
+class MappedPosition(nn.Module):
+    """Add sines and cosines of the coordinates, mapped to the channels by learned weights.
+
+    Args:
+        channels: Number of channels.
+        waves: Sines and cosines of all coordinates together.
+        sizes: Length of each coordinate.
+        first: As in :class:`SinusoidalPosition`.
+    """
+
+    def __init__(self, channels: int, waves: int, sizes: tuple[int, ...], first: bool) -> None:
+        super().__init__()
+        self.first, self.sizes = first, tuple(sizes)
+        self.waves = SinusoidalPosition(waves, sizes, first=False)
+        self.map = nn.Linear(waves, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        position = self.map(self.waves.position)
+        return x + (position.transpose(0, 1).unflatten(1, self.sizes) if self.first else position)
+
+
 class SinusoidalPosition(nn.Module):
     """Add sines and cosines of the coordinates at wavelengths from 2 pi to 20000 pi.
 
