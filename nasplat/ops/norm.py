@@ -17,6 +17,8 @@ References:
     [Yao2024] Z. Yao et al. Zipformer. ICLR 2024.
     [Loshchilov2025] I. Loshchilov et al. nGPT: normalized transformer on the hypersphere. ICLR 2025.
     [Touvron2021] H. Touvron et al. Going deeper with image transformers. ICCV 2021.
+    [Touvron2022] H. Touvron et al. ResMLP: feedforward networks for image classification with
+        data-efficient training. TPAMI 45, 2022.
     [Zhuo2024] Z. Zhuo et al. Polynomial composition activations. 2024.
     [Neftci2019] E. Neftci et al. Surrogate gradient learning in spiking neural networks. 2019.
 """
@@ -378,3 +380,18 @@ class LayerScale(Op):
 
     def cost(self, *inputs: TensorType) -> OpCost:
         return counts.vector(channels(channelled(self, inputs)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affine(Op):
+    """Multiply each channel by a learned number and add another, in the place of a norm [Touvron2022]."""
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        return channelled(self, inputs)
+
+    def call(self, *inputs: TensorType) -> Call:
+        item = channelled(self, inputs)
+        return Call(modules.Affine, {"channels": channels(item), "rank": rank(item)})
+
+    def cost(self, *inputs: TensorType) -> OpCost:
+        return counts.vector(2 * channels(channelled(self, inputs)))

@@ -9,6 +9,7 @@ from nasplat.ops.checks import ACTIVATIONS, NORMS
 from nasplat.ops.conv import Conv
 from nasplat.ops.norm import (
     Activation,
+    Affine,
     BatchInstanceNorm,
     BatchNorm,
     BiasNorm,
@@ -210,6 +211,13 @@ class TestSpikingNeurons(OpConformance):
         x = torch.full((1, 6, 6), 0.6)
         fired = SpikingNeurons(decay=1.0).module(Series(6, 6))(x)
         assert fired[0, 0].tolist() == [0, 1, 0, 1, 0, 1]
+
+
+class TestAffine(OpConformance):
+    cases = (Case(Affine(), Image(6, 5, 7)), Case(Affine(), Tokens(9, 6)))
+    refused = (Case(Affine(), Logits(4)),)
+    larger = ((Case(Affine(), Image(6, 5, 7)), Case(Affine(), Image(8, 5, 7))),)
+    golden = ((Case(Affine(), Image(6, 5, 7)), 12, 0),)
 
 
 class TestLayerScale(OpConformance):

@@ -331,3 +331,21 @@ class LayerScale(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.gamma.view(self.shape)
+
+
+class Affine(nn.Module):
+    """Multiply each channel by a learned number and add another.
+
+    Args:
+        channels: Number of channels.
+        rank: Position axes behind the channels; 0: the channels are the last axis.
+    """
+
+    def __init__(self, channels: int, rank: int) -> None:
+        super().__init__()
+        self.shape = channel_shape(channels, rank)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight.view(self.shape) + self.bias.view(self.shape)
