@@ -24,7 +24,7 @@ from nasplat.ops.modules import projected as modules
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectedAttention(Op):
-    """Values mixed by the scores of queries with keys, which are three inputs [Vaswani2017]; heads side by side.
+    """Values mixed by the scores of queries with keys, all three of them inputs [Vaswani2017].
 
     Attributes:
         heads: Heads of the queries; they divide the channels of the first input.
