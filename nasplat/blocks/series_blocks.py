@@ -210,9 +210,7 @@ def block(style: Style, slot: str) -> Expression:
     split = Split(shares=(shares, 4 - shares)) >> Each(attention=attend, conv=convolve)
     options: dict[str, Expression] = {
         "transformer": Steps(attention=full(attend), ffn=full(ffn)),
-        "macaron": Steps(
-            before=half(), attention=full(attend), conv=full(convolve), after=half()
-        ),
+        "macaron": Steps(before=half(), attention=full(attend), conv=full(convolve), after=half()),
         "squeeze": Steps(
             attention=full(attend), middle=full(ffn), conv=full(convolve), ffn=full(ffn)
         ),
