@@ -20,6 +20,7 @@ References:
     [Sun2023] Y. Sun et al. Retentive network: a successor to transformer for large language models. 2023.
     [Luo2021] S. Luo et al. Stable, fast and accurate: kernelized attention with relative positional
         encoding. NeurIPS 2021.
+    [Chen2021] C.-F. Chen et al. CrossViT: cross-attention multi-scale vision transformer. ICCV 2021.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
 """
 
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasplat.graph.op import Call, OpCost, expect
-from nasplat.graph.types import TensorType
+from nasplat.graph.types import Presence, TensorType, Tokens
 from nasplat.ops import counts, layout
 from nasplat.ops.checks import known, whole
 from nasplat.ops.heads import (
@@ -253,43 +254,68 @@ class CrossCovarianceAttention(Headed):
 class CrossAttention(Headed):
     """The first input attends to the positions of all others and adds what it finds [Vaswani2017].
 
-    The others are of one kind and have the same channels.
+    The others are of one kind and have the same channels. Behind them may come a ``Presence`` with one
+    place for each of their positions, one input after the other: only occupied ones are seen.
 
     Attributes:
+        queries: ``all``, or ``class_token``: the first of tokens alone asks and gains [Chen2021].
+        mask: ``none`` or ``causal``: no key that comes later is seen; then all have as many positions.
         residual: Whether what is found is added to the first input, else it is returned alone.
     """
 
     kind: ClassVar[str] = "cross_attention"
 
+    queries: str = "all"
+    mask: str = "none"
     residual: bool = True
 
-    def _inputs(self, inputs: Sequence[TensorType]) -> list[Attended]:
-        taken = [item for item in inputs if isinstance(item, Attended)]
+    def _inputs(self, inputs: Sequence[TensorType]) -> tuple[list[Attended], Presence | None]:
+        last = inputs[-1] if inputs else None
+        presence = last if isinstance(last, Presence) else None
+        given = inputs if presence is None else inputs[:-1]
+        taken = [item for item in given if isinstance(item, Attended)]
         rule = "takes two or more inputs, each Image, Series, Volume, Grid or Tokens"
-        expect(len(taken) == len(inputs) > 1, self, rule, *inputs)
+        expect(len(taken) == len(given) > 1, self, rule, *inputs)
         same = {(layout.rank(item), layout.channels(item)) for item in taken[1:]}
         rule = "needs all inputs but the first to be of one kind with the same channels"
         expect(len(same) == 1, self, rule, *inputs)
-        return taken
+        found = sum(layout.positions(item) for item in taken[1:])
+        if presence is not None:
+            rule = f"needs the presence to be as long as all inputs but the first, {found}"
+            expect(presence.length == found, self, rule, *inputs)
+        return taken, presence
 
     def infer(self, *inputs: TensorType) -> TensorType:
-        first = self._inputs(inputs)[0]
+        (first, *others), _ = self._inputs(inputs)
         self.check_heads(*inputs)
-        return first
+        known(self, inputs, ("all", "class_token"), queries=self.queries)
+        known(self, inputs, ("none", "causal"), mask=self.mask)
+        lengths = {layout.positions(item) for item in (first, *others)}
+        rule = "with a causal mask needs all inputs to have as many positions"
+        expect(self.mask == "none" or len(lengths) == 1, self, rule, *inputs)
+        if self.queries == "all":
+            return first
+        expect(isinstance(first, Tokens), self, "takes a class token from Tokens only", *inputs)
+        return first if self.residual else Tokens(1, layout.channels(first))
 
     def call(self, *inputs: TensorType) -> Call:
-        first, other, *_ = self._inputs(inputs)
+        (first, *others), presence = self._inputs(inputs)
         arguments = self.arguments(first) | {
-            "context": layout.channels(other),
-            "context_rank": layout.rank(other),
+            "context": layout.channels(others[0]),
+            "context_rank": layout.rank(others[0]),
+            "length": layout.positions(first),
+            "sources": len(others),
+            "causal": self.mask == "causal",
+            "first_only": self.queries == "class_token",
             "residual": self.residual,
+            "present": presence is not None,
         }
         return Call(modules.CrossAttention, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        first, *others = self._inputs(inputs)
-        channels, positions = layout.channels(first), layout.positions(first)
+        (first, *others), _ = self._inputs(inputs)
+        channels = layout.channels(first)
+        asking = layout.positions(first) if self.queries == "all" else 1
         found = sum(layout.positions(other) for other in others)
-        return self.projections(
-            channels, positions, layout.channels(others[0]), found
-        ) + self.mixing(channels, positions, found)
+        total = self.projections(channels, asking, layout.channels(others[0]), found)
+        return total + self.mixing(channels, asking, found)

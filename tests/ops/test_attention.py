@@ -283,6 +283,13 @@ class TestCrossAttention(OpConformance):
         Case(CrossAttention(heads=3, kv_heads=1), SMALL, Image(6, 2, 3), Image(6, 4, 4)),
         Case(CrossAttention(residual=False), TOKENS, EVEN),
         Case(CrossAttention(), SMALL, TOKENS),
+        Case(CrossAttention(queries="class_token"), TOKENS, TOKENS),
+        Case(CrossAttention(queries="class_token", residual=False), TOKENS, SMALL, Presence(35)),
+        Case(
+            CrossAttention(mask="causal", kv_heads=2), TOKENS, TOKENS, Tokens(9, 12), Presence(18)
+        ),
+        Case(CrossAttention(mask="causal"), Tokens(15, 4), Image(8, 3, 5)),
+        Case(CrossAttention(mask="causal", queries="class_token"), TOKENS, TOKENS),
     )
     refused = (
         Case(CrossAttention(), SMALL),
@@ -290,6 +297,33 @@ class TestCrossAttention(OpConformance):
         Case(CrossAttention(), SMALL, SMALL, EVEN),
         Case(CrossAttention(), SMALL, SMALL, TOKENS),
         Case(CrossAttention(heads=0), SMALL, SMALL),
+        Case(CrossAttention(queries="x"), TOKENS, SMALL),
+        Case(CrossAttention(queries="class_token"), SMALL, TOKENS),
+        Case(CrossAttention(mask="causal"), TOKENS, SMALL),
+        Case(CrossAttention(), TOKENS, SMALL, Presence(34)),
+        Case(CrossAttention(), TOKENS, Presence(9)),
     )
     larger = ((Case(CrossAttention(heads=2), SMALL, SMALL), Case(CrossAttention(), EVEN, EVEN)),)
     golden = ((Case(CrossAttention(), EVEN, EVEN), 1088, 196608),)
+
+    def test_a_class_token_alone_gains(self) -> None:
+        op, x, y = CrossAttention(queries="class_token"), TOKENS.example(2), SMALL.example(2, None)
+        module, alone = op.module(TOKENS, SMALL), CrossAttention().module(TOKENS, SMALL)
+        alone.load_state_dict(module.state_dict())
+        torch.testing.assert_close(module(x, y)[:, 0], alone(x, y)[:, 0])
+        assert torch.equal(module(x, y)[:, 1:], x[:, 1:])
+
+    def test_what_is_not_present_is_not_seen(self) -> None:
+        module = CrossAttention().module(TOKENS, TOKENS, Presence(9))
+        alone = CrossAttention().module(TOKENS, Tokens(4, 12))
+        alone.load_state_dict(module.state_dict())
+        x, y, presence = TOKENS.example(2), TOKENS.example(2), torch.zeros(2, 9)
+        presence[:, :4] = 1.0
+        torch.testing.assert_close(module(x, y, presence), alone(x, y[:, :4]))
+
+    def test_a_causal_mask_closes_later_keys_of_every_source(self) -> None:
+        module = CrossAttention(mask="causal", residual=False).module(TOKENS, TOKENS, TOKENS)
+        x = TOKENS.example(1)
+        others = [TOKENS.example(1).requires_grad_() for _ in range(2)]
+        for found in torch.autograd.grad(module(x, *others)[0, 3].sum(), others):
+            assert [bool(item.any()) for item in found[0]] == [True] * 4 + [False] * 5

@@ -171,8 +171,16 @@ class CrossAttention(HeadProjection):
 
     Args:
         channels: As in :class:`HeadProjection`, like all up to ``context_rank``.
+        length: Positions of the first input.
+        sources: Number of the others.
+        causal: Whether no key that comes later is seen; then the others have as many positions.
+        first_only: Whether only the first position of the first input asks; then it is the only one that
+            gains, or without ``residual`` the only one that goes out.
         residual: Whether what is found is added to the first input, else it is returned alone.
+        present: Whether the last input, ``(B, N)``, says which positions of the others are occupied.
     """
+
+    closed: torch.Tensor | None
 
     def __init__(
         self,
@@ -186,7 +194,12 @@ class CrossAttention(HeadProjection):
         out_bias: bool,
         context: int,
         context_rank: int,
+        length: int,
+        sources: int,
+        causal: bool,
+        first_only: bool,
         residual: bool,
+        present: bool,
     ) -> None:
         super().__init__(
             channels,
@@ -200,16 +213,33 @@ class CrossAttention(HeadProjection):
             context,
             context_rank,
         )
-        self.residual = residual
+        self.first_only, self.residual, self.present = first_only, residual, present
+        self.more = length - 1
+        fixed = None
+        if causal:
+            once = allowed("causal", length, 0, 1)
+            fixed = closed(torch.cat([once] * sources, 1)[: 1 if first_only else length])
+        self.register_buffer("closed", fixed, persistent=False)
 
     def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
-        query = self.rows(self.query(x), self.heads)
+        added = self.closed
+        if self.present:
+            present = occupied(others[-1])
+            added = present if added is None else added + present
+            others = others[:-1]
+        asking = x[:, :1] if self.first_only else x
+        query = self.rows(self.query(asking), self.heads)
         keys = [split_rows(self.key(y), self.kv_heads, self.context_rank) for y in others]
         values = [split_rows(self.value(y), self.kv_heads, self.context_rank) for y in others]
-        mixed = functional.scaled_dot_product_attention(
+        if added is not None and added.dim() == 4:
+            added = added.expand(-1, -1, query.shape[2], -1)
+        mixed = attend(
             query,
             share_heads(torch.cat(keys, dim=2), self.heads),
             share_heads(torch.cat(values, dim=2), self.heads),
+            added,
         )
-        found = self.merged_rows(mixed, x)
-        return x + found if self.residual else found
+        found = self.merged_rows(mixed, asking)
+        if not self.residual:
+            return found
+        return x + (functional.pad(found, (0, 0, 0, self.more)) if self.first_only else found)
