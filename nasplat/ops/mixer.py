@@ -3,6 +3,7 @@
 References:
     [Yu2022] W. Yu et al. MetaFormer is actually what you need for vision. CVPR 2022.
     [Yu2024] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
+    [Lou2021] T. Lou et al. FNetAR: mixing tokens with autoregressive Fourier transforms. 2021.
     [LeeThorp2022] J. Lee-Thorp et al. FNet: mixing tokens with Fourier transforms. NAACL 2022.
 """
 
@@ -12,8 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasplat.graph.op import Call, Op, OpCost
-from nasplat.graph.types import TensorType
+from nasplat.graph.op import Call, Op, OpCost, expect
+from nasplat.graph.types import TensorType, Tokens
 from nasplat.ops import counts
 from nasplat.ops.checks import ACTIVATIONS, NOT_ZERO_AT_ZERO, known, odd, positive, share
 from nasplat.ops.geometry import Placed, maps_in, placed_in
@@ -104,6 +105,8 @@ class FourierMixer(Op):
 
     Attributes:
         axes: ``sequence`` transforms the positions, ``sequence_and_channel`` the channels too.
+        mask: ``none``, or, on tokens, ``causal``: the matrix of the positions keeps what is not later
+            than the position it makes [Lou2021].
     """
 
     AXES: ClassVar[tuple[str, ...]] = ("sequence", "sequence_and_channel")
@@ -111,10 +114,14 @@ class FourierMixer(Op):
     keeps_zero: ClassVar[bool] = True
 
     axes: str = "sequence"
+    mask: str = "none"
 
     def infer(self, *inputs: TensorType) -> TensorType:
         features = placed_in(self, inputs)
         known(self, inputs, self.AXES, axes=self.axes)
+        known(self, inputs, ("none", "causal"), mask=self.mask)
+        ordered = isinstance(features, Tokens) or self.mask == "none"
+        expect(ordered, self, "is causal on Tokens alone", *inputs)
         return features
 
     def _transformed(self, features: Placed) -> dict[int, int]:
@@ -126,7 +133,8 @@ class FourierMixer(Op):
 
     def call(self, *inputs: TensorType) -> Call:
         sizes = self._transformed(placed_in(self, inputs))
-        return Call(modules.FourierMixer, {"axes": tuple(sizes), "sizes": tuple(sizes.values())})
+        arguments = {"axes": tuple(sizes), "sizes": tuple(sizes.values())}
+        return Call(modules.FourierMixer, arguments | {"causal": self.mask == "causal"})
 
     def cost(self, *inputs: TensorType) -> OpCost:
         features = placed_in(self, inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from nasplat.graph.types import Image, Tokens, Vector
@@ -35,12 +36,27 @@ class TestFourierMixer(OpConformance):
         Case(FourierMixer(axes="sequence_and_channel"), SMALL),
         Case(FourierMixer(), Tokens(9, 4)),
         Case(FourierMixer(axes="sequence_and_channel"), Tokens(9, 4)),
+        Case(FourierMixer(axes="sequence_and_channel", mask="causal"), Tokens(9, 4)),
     )
-    refused = (Case(FourierMixer(), Vector(8)), Case(FourierMixer(axes="channel"), SMALL))
+    refused = (
+        Case(FourierMixer(), Vector(8)),
+        Case(FourierMixer(axes="channel"), SMALL),
+        Case(FourierMixer(mask="x"), Tokens(9, 4)),
+        Case(FourierMixer(mask="causal"), SMALL),
+    )
     golden = (
         (Case(FourierMixer(), EVEN), 0, 16384),
         (Case(FourierMixer(axes="sequence_and_channel"), EVEN), 0, 32768),
     )
+
+    @pytest.mark.parametrize("over", FourierMixer.AXES)
+    def test_a_causal_transform_sees_no_later_token(self, over: str) -> None:
+        module = FourierMixer(axes=over, mask="causal").module(Tokens(9, 4))
+        x = Tokens(9, 4).example(2)
+        later = x.clone()
+        later[:, 5:] += 1.0
+        torch.testing.assert_close(module(x)[:, :5], module(later)[:, :5])
+        assert not torch.equal(module(x)[:, 5:], module(later)[:, 5:])
 
     def test_it_is_the_real_part_of_torchs_transform(self) -> None:
         for features, axes, over in (

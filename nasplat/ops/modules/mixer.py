@@ -47,9 +47,10 @@ class FourierMixer(nn.Module):
     Args:
         axes: The transformed axes, negative numbers.
         sizes: The length of each of them.
+        causal: Whether no element of the axis -2 takes part in an earlier one.
     """
 
-    def __init__(self, axes: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    def __init__(self, axes: tuple[int, ...], sizes: tuple[int, ...], causal: bool = False) -> None:
         super().__init__()
         self.axes = tuple(axes)
         for axis, size in zip(axes, sizes, strict=True):
@@ -57,6 +58,8 @@ class FourierMixer(nn.Module):
             phase = torch.arange(size)[:, None] * torch.arange(size)[None, :] % size
             angle = phase.double() * (2.0 * math.pi / size)
             scale = 1.0 / math.sqrt(size)
+            if causal and axis == -2:
+                scale = scale * torch.ones(size, size, dtype=torch.double).triu()
             self.register_buffer(f"cos{-axis}", (angle.cos() * scale).float(), persistent=False)
             self.register_buffer(f"sin{-axis}", (angle.sin() * scale).float(), persistent=False)
 
