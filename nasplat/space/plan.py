@@ -108,23 +108,43 @@ def simplify(plan: Plan) -> Plan:
                 flat.append(inline(branches[fixed[point]], fixed))
         return product(*flat)
 
-    def walk(old: Plan, known: frozenset[Point], fixed: Mapping[Point, int]) -> Plan:
+    def walk(
+        old: Plan,
+        known: frozenset[Point],
+        fixed: Mapping[Point, int],
+        below_known: Mapping[Point, tuple[frozenset[Point], ...]],
+    ) -> Plan:
         flat = inline(old, fixed)
         here = known | {point for point, _ in flat if point in shared}
+        opened = {
+            point: tuple(frozenset(other for other, _ in branch) for branch in branches)
+            for point, branches in flat
+            if point in shared and branches is not None and point not in known
+        }
         kept: list[Entry] = []
         for entry in flat:
             point, branches = entry
             if branches is not None and points(entry) & shared:
                 inner = tuple(
-                    walk(branch, here, {**fixed, point: index} if point in shared else fixed)
+                    walk(
+                        branch,
+                        here,
+                        {**fixed, point: index} if point in shared else fixed,
+                        {**below_known, **opened},
+                    )
                     for index, branch in enumerate(branches)
                 )
+                if point in below_known:  # what it opens, the enclosing occurrence opens as well
+                    inner = tuple(map(without, inner, below_known[point]))
                 entry = (point, inner if any(inner) else None)
             if entry[1] is not None or point not in known:
                 kept.append(entry)
         return tuple(kept)
 
-    return walk(plan, frozenset(), {})
+    def without(branch: Plan, decided: frozenset[Point]) -> Plan:
+        return tuple(entry for entry in branch if entry[1] is not None or entry[0] not in decided)
+
+    return walk(plan, frozenset(), {}, {})
 
 
 def fill(plan: Plan, given: Mapping[str, Any], choose: Callable[[Point], Scalar]) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nasplat.errors import GraphTypeError, SpaceError
 from nasplat.graph.op import Expression, Sequence
@@ -223,6 +224,38 @@ class First(Combinator):
             return (*part.emit(run, refs[:1]), *refs[1:])
 
         return Part(part.plan, emit)
+
+
+@dataclass(frozen=True, eq=False)
+class Decided(Combinator):
+    """A part beside decisions that are made in any case, also where no part of it that is chosen asks.
+
+    What the parts of a stage decide together is thus decided once, at the top of the stage; without it a
+    decision is active where something that is chosen uses it.
+
+    Args:
+        body: The part.
+        decisions: Decisions, cases, and expressions of which only the decisions count.
+    """
+
+    body: Expression
+    decisions: tuple[Any, ...]
+
+    @property
+    def label(self) -> str:
+        """The name of the body."""
+        return label_of(self.body)
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """The body stands here."""
+        plans = [
+            compiler.part(item, place.at("decided")).plan
+            if isinstance(item, Expression)
+            else compiler.reader(item, place, "decided")[0]
+            for item in self.decisions
+        ]
+        part = compiler.part(self.body, place)
+        return Part(product(*plans, part.plan), part.emit)
 
 
 @dataclass(frozen=True, eq=False)
