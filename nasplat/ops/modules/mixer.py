@@ -57,9 +57,9 @@ class FourierMixer(nn.Module):
             # Exponents are reduced modulo the length first: exact for long axes.
             phase = torch.arange(size)[:, None] * torch.arange(size)[None, :] % size
             angle = phase.double() * (2.0 * math.pi / size)
-            scale = 1.0 / math.sqrt(size)
+            scale = torch.full((size, size), 1.0 / math.sqrt(size), dtype=torch.double)
             if causal and axis == -2:
-                scale = scale * torch.ones(size, size, dtype=torch.double).triu()
+                scale = scale.triu()
             self.register_buffer(f"cos{-axis}", (angle.cos() * scale).float(), persistent=False)
             self.register_buffer(f"sin{-axis}", (angle.sin() * scale).float(), persistent=False)
 
