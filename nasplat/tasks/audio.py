@@ -5,6 +5,7 @@ Nothing here knows classes or splits.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from math import gcd
@@ -38,7 +39,7 @@ def read_wav(file: Path) -> tuple[int, Floats]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
             rate, samples = wavfile.read(file)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, struct.error) as error:
         raise TaskError(f"{file} cannot be read as a wav file: {error}") from error
     values = to_floats(np.asarray(samples))
     mono = values.mean(1) if values.ndim == 2 else values

@@ -75,7 +75,7 @@ class ForecastingTask(IndexedTask):
         ]
         self._check_lengths(name, parts, [len(part) for part in starts], length, horizon)
         train, validation, test = (len(part) for part in starts)
-        raw = torch.from_numpy(np.ascontiguousarray(values.T))
+        raw = torch.from_numpy(values.T.copy())
         super().__init__(
             name=name,
             spec=spec,

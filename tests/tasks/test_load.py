@@ -38,7 +38,9 @@ def test_options_follow_a_question_mark_or_are_given_by_keyword() -> None:
 
 
 def test_unknown_tasks_list_the_known_ones_and_all_forms() -> None:
-    with pytest.raises(TaskError, match="unknown task 'digit'; known: digits, .*openml:NAME") as met:
+    with pytest.raises(
+        TaskError, match=r"unknown task 'digit'; known: digits, .*openml:NAME"
+    ) as met:
         load_task("digit")
     assert "FOLDER/CLASS/IMAGE.jpg" in met.value.hint
 
