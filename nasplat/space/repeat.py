@@ -71,7 +71,11 @@ class Repeat(Combinator):
                 refs = emits[index](run, refs)
             return refs
 
-        plans = [product(*(part.plan for part in parts[:number])) for number in self._times()]
+        times = self._times()
+        if self.share != "nothing" and min(times) > 0:
+            plans = [parts[0].plan] * len(times)  # copies decide alike, however many there are
+        else:
+            plans = [product(*(part.plan for part in parts[:number])) for number in times]
         return self._part(compiler, place, plans, wire)
 
     def _copies(self, compiler: Compiler, place: Place) -> list[Part]:
@@ -103,6 +107,8 @@ class Repeat(Combinator):
         def emit(run: Run, refs: Refs) -> Refs:
             return wire(run, refs, run.values[path])
 
+        if all(plan is plans[0] for plan in plans):
+            return Part(product(((point, None),), plans[0]), emit)
         return Part(((point, tuple(plans) if any(plans) else None),), emit)
 
     def _place(self, place: Place, number: int) -> Place:
