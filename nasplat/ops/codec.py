@@ -89,16 +89,18 @@ class IntegrateAndFire(Op):
 
     Attributes:
         count: Most outputs.
-        greatest: Largest weight of one position, so that it may fill several outputs where it is above 1.
+        greatest: Largest weight of one position, so that it may fill several outputs where it is above 1;
+            ``None``: 1, or twice what fills all places evenly where that is more.
     """
 
     count: int
-    greatest: float = 1.0
+    greatest: float | None = None
 
     def infer(self, *inputs: TensorType) -> tuple[TensorType, ...]:
         item = sequence_of(self, inputs)
         whole(self, inputs, 1, count=self.count)
-        positive(self, inputs, greatest=self.greatest)
+        if self.greatest is not None:
+            positive(self, inputs, greatest=self.greatest)
         return resized(item, channels(item), (self.count,)), Presence(self.count)
 
     def call(self, *inputs: TensorType) -> Call:
@@ -107,7 +109,7 @@ class IntegrateAndFire(Op):
             "channels": channels(item),
             "positions": axes(item)[0],
             "count": self.count,
-            "greatest": self.greatest,
+            "greatest": self.greatest or max(1.0, 2 * self.count / axes(item)[0]),
             "series": rank(item) > 0,
         }
         return Call(modules.IntegrateAndFire, arguments)
