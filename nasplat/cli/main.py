@@ -31,6 +31,7 @@ from nasplat.cli import (
     search,
     space,
     survey,
+    task,
 )
 from nasplat.errors import NasplatError
 
@@ -58,6 +59,7 @@ for verbs in (search, read, query, export, doctor):
 app.add_typer(space.app, name="space")
 app.add_typer(op.app, name="op")
 app.add_typer(survey.app, name="survey")
+app.add_typer(task.app, name="task")
 app.add_typer(new.app, name="new")
 app.add_typer(database.app, name="db")
 

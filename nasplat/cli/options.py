@@ -38,8 +38,8 @@ TaskOption = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="digits, a folder with one folder of images for each class, FILE.npz, openml:NAME, "
-        "or FILE.py of your own.  [default: the space's own]",
+        help="A name of `nasplat task list`, a folder of images, sound or texts, FILE.npz, FILE.csv, "
+        "FILE.txt, openml:NAME, or FILE.py of your own.  [default: the space's own]",
         show_default=False,
     ),
 ]

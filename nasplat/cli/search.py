@@ -47,8 +47,8 @@ def search(
         str | None,
         typer.Option(
             metavar="TASK",
-            help="digits, a folder with one folder of images for each class, FILE.npz, "
-            "openml:NAME, or FILE.py of your own; `nasplat task list` shows all.  "
+            help="A name of `nasplat task list`, a folder of images, sound or texts, FILE.npz, "
+            "FILE.csv, FILE.txt, openml:NAME, or FILE.py of your own.  "
             "[default: the space's own]",
             show_default=False,
         ),

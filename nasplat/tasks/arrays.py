@@ -48,7 +48,7 @@ def arrays(
     test_file: str | None = None,
     seed: int = 0,
 ) -> ClassificationTask:
-    """Load an ``.npz`` file.
+    """Classes of images or vectors in an ``.npz``.
 
     Args:
         path: The file.

@@ -134,7 +134,7 @@ def denoising(
     natural: bool = True,
     seed: int = 0,
 ) -> DenoisingTask:
-    """Add noise to images of one's own.
+    """Images from noisy ones: a folder, or an ``.npz``.
 
     Args:
         path: A folder of images, in folders or directly, or an ``.npz`` with images as ``x``.
@@ -182,7 +182,7 @@ def denoising(
 
 
 def digits_noisy(*, sigma: float = 0.3, seed: int = 0) -> DenoisingTask:
-    """``digits-noisy``: scikit-learn's digits with noise; no download.
+    """Hand-written digits with noise, to be restored; no download.
 
     Args:
         sigma: Standard deviation of the noise for images in [0, 1].

@@ -18,7 +18,7 @@ from nasplat.tasks.splits import split_all
 
 
 def digits(*, size: int = 8, seed: int = 0) -> ClassificationTask:
-    """Load the digits.
+    """1,797 grey images of hand-written digits, 8x8; no download.
 
     Args:
         size: Side of the images in pixels, 8 to 256; above 8 they are enlarged bilinearly.

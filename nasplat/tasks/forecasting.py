@@ -172,7 +172,7 @@ def forecasting(
     rows: str | Sequence[int] | None = None,
     missing: str = "error",
 ) -> ForecastingTask:
-    """Load a table with one row for each step, in the order of time.
+    """Next steps of a table with one row for each step, in the order of time.
 
     Args:
         path: A ``.csv`` or ``.csv.gz``; the first row names the columns.
@@ -229,7 +229,7 @@ def forecasting(
 
 
 def digits_stream(*, length: int = 16, horizon: int = 8, stride: int = 4) -> ForecastingTask:
-    """``digits-stream``: hand-written digits as one series, row of pixels after row of pixels; no download.
+    """Hand-written digits as one series, row of pixels after row; no download.
 
     scikit-learn's 1,797 digits below each other are 14,376 steps of 8 channels. It is real, and not
     guesswork: the upper rows of a digit say much about the lower ones, and empty rows return every 8 steps.

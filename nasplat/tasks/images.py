@@ -56,7 +56,7 @@ def images(
     seed: int = 0,
     content: str | None = None,
 ) -> ClassificationTask:
-    """Load a folder of images.
+    """Classes of images: FOLDER/CLASS/IMAGE.jpg.
 
     Args:
         path: The folder.

@@ -69,6 +69,20 @@ OWN: Mapping[str, Callable[..., Task]] = {
     "denoising": denoising,
 }
 
+#: Types of what a file or folder is made into, in words.
+OWN_TYPES: Mapping[str, str] = {
+    "images": "Image -> Logits",
+    "arrays": "Image or Vector -> Logits",
+    "segmentation": "Image -> Image, Volume -> Volume",
+    "text": "Ids -> Tokens",
+    "text-classification": "Ids -> Logits",
+    "series": "Series -> Logits",
+    "forecasting": "Series -> Series",
+    "separation": "Series -> Series",
+    "denoising": "Image -> Image",
+    "openml": "Vector or Image -> Logits",
+}
+
 #: What a spec's ``kind`` may be.
 KINDS: Mapping[str, Callable[..., Task]] = {**NAMES, **OWN, "openml": openml}
 
@@ -171,6 +185,15 @@ def _kind_of_folder(folder: Path) -> str:
     return "text" if any(is_text(file) for file in files) else "images"
 
 
+def options_of(function: Callable[..., Task]) -> dict[str, Any]:
+    """The options of a kind of task with their defaults; what a spec adds is none of them."""
+    return {
+        key: parameter.default
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and key != "content"
+    }
+
+
 def _value(text: str) -> Any:
     """Read an option: JSON where it is JSON, else text."""
     try:
@@ -182,11 +205,7 @@ def _value(text: str) -> Any:
 def _make(
     function: Callable[..., Task], arguments: tuple[Any, ...], options: dict[str, Any], name: str
 ) -> Task:
-    accepted = [
-        key
-        for key, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
+    accepted = [*options_of(function)]
     if surplus := sorted(set(options) - set(accepted)):
         raise TaskError(
             f"task {name} has no option {', '.join(surplus)}; its options are {', '.join(accepted)}"

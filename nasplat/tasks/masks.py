@@ -58,7 +58,7 @@ def segmentation(
     seed: int = 0,
     content: str | None = None,
 ) -> SegmentationTask:
-    """Load images with masks.
+    """A class for each pixel: FOLDER/images and FOLDER/masks, or an ``.npz`` of both.
 
     Args:
         path: A folder or an ``.npz`` file.

@@ -43,7 +43,7 @@ def openml(
     seed: int = 0,
     data_home: str | None = None,
 ) -> ClassificationTask:
-    """Load a data set of openml.org.
+    """Classes of a data set of openml.org.
 
     Args:
         name: Its name there, such as ``mnist_784``.

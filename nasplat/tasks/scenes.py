@@ -37,7 +37,7 @@ def scenes(
     dice: float = 0.0,
     seed: int = 0,
 ) -> SegmentationTask:
-    """Compose the scenes.
+    """Digits of several sizes on one canvas, a class for each pixel; no download.
 
     Args:
         size: Side of a scene in pixels, 16 to 512.

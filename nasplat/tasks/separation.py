@@ -147,7 +147,7 @@ def separation(
     label: str | None = None,
     seed: int = 0,
 ) -> SeparationTask:
-    """Mix recordings of one's own.
+    """Recordings from their mixtures: a folder of .wav files, or an ``.npz``.
 
     Args:
         path: A folder of ``.wav`` files, in folders of their speakers (or instruments) or directly; or an
@@ -211,7 +211,7 @@ def separation(
 
 
 def digits_mixed(*, sources: int = 2, count: int = 1000, seed: int = 0) -> SeparationTask:
-    """``digits-mixed``: hand-written digits laid over each other, each a series of 64 pixels; no download.
+    """Hand-written digits laid over each other, each a series of 64 pixels; no download.
 
     Args:
         sources: Digits in a mixture, 2 to 4; they differ.

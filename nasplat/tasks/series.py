@@ -62,7 +62,7 @@ def series(
     seed: int = 0,
     content: str | None = None,
 ) -> ClassificationTask:
-    """Load labelled series.
+    """Classes of series: FOLDER/CLASS/SOUND.wav, an ``.npz`` or a table.
 
     Args:
         path: A folder of folders of ``.wav`` files, an ``.npz`` or a ``.csv``.
@@ -109,7 +109,7 @@ def series(
 
 
 def digits_rows(*, seed: int = 0) -> ClassificationTask:
-    """``digits-rows``: scikit-learn's digits read row by row, ``Series(8, 8)``: 8 steps of 8 pixels.
+    """Hand-written digits read row by row, 8 steps of 8 pixels; no download.
 
     Args:
         seed: Which digit is in which split follows from it; the splits are those of ``digits``.

@@ -45,7 +45,7 @@ def text(
     suffix: str | None = None,
     seed: int = 0,
 ) -> LanguageTask:
-    """Load a text file, a ``.gz`` of one, or the texts of a folder.
+    """Language modelling of a text, a ``.gz`` of one, or the texts of a folder.
 
     Args:
         path: The file or folder; files of a folder follow each other in the order of their paths.
@@ -95,7 +95,7 @@ def text(
 def stdlib_text(
     *, length: int = 64, size: int = 262_144, objective: str = "next", seed: int = 0
 ) -> LanguageTask:
-    """The source of the Python standard library.
+    """The source of the Python standard library, to predict byte by byte; no download.
 
     Args:
         length: Bytes in a window: the context of a model, 2 to 65,536.

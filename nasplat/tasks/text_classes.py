@@ -38,7 +38,7 @@ def text_classification(
     test: str | None = None,
     seed: int = 0,
 ) -> ClassificationTask:
-    """Load labelled texts.
+    """Classes of texts in a table.
 
     Args:
         path: A ``.csv``, ``.tsv`` or one of them with ``.gz``; the first row names the columns.
