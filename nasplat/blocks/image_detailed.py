@@ -12,6 +12,7 @@ from typing import Any
 from nasplat.blocks.image_details import Details, Forms, Opening, StageDetails, normalisation
 from nasplat.blocks.image_form_blocks import BLOCKS, attending_step
 from nasplat.blocks.image_forms import HEADS, POSITIONS, STEMS, STEPS
+from nasplat.blocks.image_tokens import TOKEN_BLOCKS, TOKEN_HEADS, TOKEN_POSITIONS, TOKEN_STEMS
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Image, Logits
 from nasplat.space.designs import Preset
@@ -19,6 +20,7 @@ from nasplat.space.load import Types
 from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Steps
 
+PLACES = {**POSITIONS, **TOKEN_POSITIONS}
 DOWNS = {**BLOCKS, **STEPS, "attending": attending_step}
 
 
@@ -51,14 +53,16 @@ def published(
 def detailed(details: Details, classes: int) -> Expression:
     """The whole network for images of a number of classes."""
     whole = Opening("network")
-    parts: dict[str, Expression] = {"stem": whole.part(STEMS, details.stem, "stem")}
+    parts: dict[str, Expression] = {
+        "stem": whole.part({**STEMS, **TOKEN_STEMS}, details.stem, "stem")
+    }
     if details.position is not None:
-        parts["position"] = whole.part(POSITIONS, details.position, "position")
+        parts["position"] = whole.part(PLACES, details.position, "position")
     parts["stages"] = Steps(
         **{str(number): detailed_stage(number, made) for number, made in enumerate(details.stages)}
     )
     head = {form: {"classes": classes, **settings} for form, settings in details.head.items()}
-    parts["head"] = whole.part(HEADS, head, "head")
+    parts["head"] = whole.part({**HEADS, **TOKEN_HEADS}, head, "head")
     return Steps(**parts)
 
 
@@ -69,8 +73,8 @@ def detailed_stage(number: int, details: StageDetails) -> Expression:
     if details.down is not None:
         parts["down"] = opening.part(DOWNS, details.down, "down")
     if details.position is not None:
-        parts["position"] = opening.part(POSITIONS, details.position, "position")
-    block = opening.part(BLOCKS, details.blocks, "blocks")
+        parts["position"] = opening.part(PLACES, details.position, "position")
+    block = opening.part({**BLOCKS, **TOKEN_BLOCKS}, details.blocks, "blocks")
     depth = opening.setting("depth", details.depth)
     parts["blocks"] = Repeat(block, times=depth, common=tuple(opening.common))
     if details.norm != "none":

@@ -154,12 +154,14 @@ class PatchMerging(Op):
     Attributes:
         channels: Channels that go out; ``None`` doubles their number.
         factor: Side of the square or cube that is merged, at least 2.
-        norm: One of ``checks.NORMS``; before the map, which has no bias.
+        norm: One of ``checks.NORMS``; before the map.
+        bias: Whether the map has a bias.
     """
 
     channels: int | None = None
     factor: int = 2
     norm: str = "layer"
+    bias: bool = False
 
     def infer(self, *inputs: TensorType) -> Maps:
         whole(self, inputs, 2, factor=self.factor)
@@ -168,20 +170,22 @@ class PatchMerging(Op):
 
     def call(self, *inputs: TensorType) -> Call:
         item = maps_in(self, inputs)
-        arguments = {
+        arguments: dict[str, Any] = {
             "channels": item.channels,
             "outputs": self.infer(*inputs).channels,
             "pad": padding(item, self.factor),
             "factor": self.factor,
             "norm": self.norm,
         }
+        if self.bias:
+            arguments["bias"] = True
         return Call(modules.PatchMerging, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         item, output = maps_in(self, inputs), self.infer(*inputs)
         merged = self.factor ** len(axes(item)) * item.channels
         return counts.norm(self.norm, merged) + counts.pointwise(
-            merged, output.channels, positions(output), bias=False
+            merged, output.channels, positions(output), self.bias
         )
 
 

@@ -73,6 +73,7 @@ class TestPatchMerging(OpConformance):
         Case(PatchMerging(), EVEN),
         Case(PatchMerging(channels=10, norm="batch"), SMALL),
         Case(PatchMerging(factor=4, norm="none"), SMALL),
+        Case(PatchMerging(factor=2, bias=True), SMALL),
         Case(PatchMerging(), VOLUME),
         Case(PatchMerging(factor=4, norm="rms"), SERIES),
     )

@@ -89,10 +89,17 @@ class PatchMerging(nn.Module):
         pad: What is added behind each axis, the last axis first.
         factor: Side of the square or cube that is merged.
         norm: Form of the normalisation before the projection.
+        bias: Whether the projection has a bias.
     """
 
     def __init__(
-        self, channels: int, outputs: int, pad: tuple[int, ...], factor: int, norm: str
+        self,
+        channels: int,
+        outputs: int,
+        pad: tuple[int, ...],
+        factor: int,
+        norm: str,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         rank = len(pad)
@@ -100,7 +107,7 @@ class PatchMerging(nn.Module):
         self.factor = factor
         merged = factor**rank * channels
         self.norm = make_norm(norm, merged, rank=rank)
-        self.reduction = make_channel_map(merged, outputs, rank, bias=False)
+        self.reduction = make_channel_map(merged, outputs, rank, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if any(self.pad):
