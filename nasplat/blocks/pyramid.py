@@ -1,7 +1,7 @@
-"""Encoders and decoders of several scales, as combinators: what flows is a tuple of maps, finest first.
+"""Encoders and decoders of several scales: what flows is a tuple of maps, the finest first.
 
-``Pyramid`` makes such a tuple, ``PerScale`` and plain ops over all of them change it, ``Ladder`` leads it back
-to the finest scale. They know parts and places, not what an op computes.
+``Pyramid`` makes such a tuple, ``PerScale`` and plain ops over all of them change it, ``Ladder`` leads it
+back to the finest scale. They know parts and places, not what an op computes.
 
 References:
     [Ronneberger2015] O. Ronneberger, P. Fischer, T. Brox. U-Net. MICCAI 2015.
@@ -143,24 +143,26 @@ def _scales(refs: Refs, streams: int, place: Place) -> list[Refs]:
 
 @dataclass(frozen=True, eq=False)
 class Finer(Combinator):
-    """Every scale reads all coarser ones as well.
+    """Every scale reads coarser ones as well.
 
     Args:
         up: Takes a coarser map and the map whose grid it should have.
         merge: Takes a map and all coarser ones on its grid.
         scales: Most scales, the coarsest included.
+        reach: How many of the coarser scales are read, the nearest first; None: all.
     """
 
     up: Expression
     merge: Expression
     scales: int = 5
+    reach: int | None = None
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
         """``up.<from>_<to>`` and ``merge.<to>`` for every pair of scales."""
         ups = {
             (source, target): compiler.part(self.up, place.at("up").at(f"{source}_{target}"))
             for target in range(self.scales)
-            for source in range(target + 1, self.scales)
+            for source in self._read(target, self.scales)
         }
         merges = [
             compiler.part(self.merge, place.at("merge").at(str(target)))
@@ -172,12 +174,17 @@ class Finer(Combinator):
             for target, own in enumerate(refs[:-1]):
                 coarser = [
                     one(run, ups[source, target], (refs[source], own))
-                    for source in range(target + 1, len(refs))
+                    for source in self._read(target, len(refs))
                 ]
                 made.append(one(run, merges[target], (own, *coarser)))
             return (*made, refs[-1])
 
         return Part(product(*(part.plan for part in (*ups.values(), *merges))), emit)
+
+    def _read(self, target: int, scales: int) -> range:
+        """The coarser scales that one reads."""
+        last = scales if self.reach is None else min(scales, target + 1 + self.reach)
+        return range(target + 1, last)
 
 
 @dataclass(frozen=True, eq=False)
