@@ -16,7 +16,9 @@ from nasplat.search.pareto import study_frame
 from nasplat.store.records import StudyRecord, TrialRecord, TrialState
 
 _BEST: Mapping[str, float] = {"latency_ms": 0.0} | dict.fromkeys(COSTS, 0.0)
-_PERFECT_SCORES = frozenset({"accuracy", "balanced_accuracy", "f1", "top5_accuracy"})
+_PERFECT_SCORES = frozenset(
+    ("accuracy", "balanced_accuracy", "f1", "top5_accuracy", "miou", "pixel_accuracy")
+)
 
 
 def objectives_of(study: StudyRecord) -> tuple[Objective, ...]:
