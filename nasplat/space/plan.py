@@ -116,11 +116,14 @@ def simplify(plan: Plan) -> Plan:
     ) -> Plan:
         flat = inline(old, fixed)
         here = known | {point for point, _ in flat if point in shared}
-        opened = {
-            point: tuple(frozenset(other for other, _ in branch) for branch in branches)
-            for point, branches in flat
-            if point in shared and branches is not None and point not in known
-        }
+        opened = dict(below_known)
+        for point, branches in flat:
+            if point in shared and branches is not None:
+                before = below_known.get(point, (frozenset(),) * len(branches))
+                opened[point] = tuple(
+                    already | {other for other, _ in branch}
+                    for already, branch in zip(before, branches, strict=True)
+                )
         kept: list[Entry] = []
         for entry in flat:
             point, branches = entry
@@ -130,7 +133,7 @@ def simplify(plan: Plan) -> Plan:
                         branch,
                         here,
                         {**fixed, point: index} if point in shared else fixed,
-                        {**below_known, **opened},
+                        opened,
                     )
                     for index, branch in enumerate(branches)
                 )
@@ -276,9 +279,11 @@ def count(plan: Plan) -> int:
         times = Counter(point for met in sets for point in met)
         opened = wanted | {point for point, number in times.items() if number > 1}
         table: Table = {frozenset(): 1}
-        for entry, met in zip(part, sets, strict=True):
+        for number, (entry, met) in enumerate(zip(part, sets, strict=True)):
             table = _join(table, of_entry(entry, opened & met))
-        return _keep(table, wanted) if opened != wanted else table
+            later = wanted.union(*sets[number + 1 :]) & opened
+            table = _keep(table, later) if met & opened - later else table
+        return table
 
     def of_entry(entry: Entry, wanted: frozenset[Point]) -> Table:
         key = (id(entry), wanted)
