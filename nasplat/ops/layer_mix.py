@@ -24,7 +24,7 @@ from nasplat.ops.modules import layer_mix as modules
 class DynamicLayerMix(Op):
     """Weighted sums of one or more tokens of one type, as outputs of earlier layers [Heddes2025].
 
-    A small network makes the weights from the last input, position by position [Xiao2025].
+    A small network makes the weights from the first input, the newest, position by position [Xiao2025].
 
     Attributes:
         streams: Number of sums, each an output: such as one each for queries, keys, values and the

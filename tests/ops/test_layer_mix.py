@@ -28,10 +28,10 @@ class TestDynamicLayerMix(OpConformance):
     larger = ((Case(DynamicLayerMix(), TOKENS), Case(DynamicLayerMix(), LARGE, LARGE)),)
     golden = ((Case(DynamicLayerMix(streams=2), TOKENS, TOKENS), 44, 200),)
 
-    def test_a_new_mix_hands_on_the_last_input(self) -> None:
+    def test_a_new_mix_hands_on_the_first_input(self) -> None:
         x, y = TOKENS.example(2), TOKENS.example(2)
         for stream in DynamicLayerMix(streams=3).module(TOKENS, TOKENS)(x, y):
-            torch.testing.assert_close(stream, y)
+            torch.testing.assert_close(stream, x)
 
 
 class TestSphereStep(OpConformance):

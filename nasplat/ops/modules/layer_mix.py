@@ -16,9 +16,9 @@ from nasplat.ops.modules.channels import channel_shape
 
 
 class DynamicLayerMix(nn.Module):
-    """Weighted sums of several inputs, the weights made from the last of them at each position [Xiao2025].
+    """Weighted sums of several inputs, the weights made from the first of them at each position [Xiao2025].
 
-    At first every sum is the last input.
+    At first every sum is the first input.
 
     Args:
         dim: Number of channels.
@@ -35,11 +35,11 @@ class DynamicLayerMix(nn.Module):
         nn.init.zeros_(self.second.weight)
         with torch.no_grad():
             static = torch.zeros(streams, inputs)
-            static[:, -1] = 1.0
+            static[:, 0] = 1.0
             self.second.bias.copy_(static.flatten())
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        token = functional.rms_norm(inputs[-1], inputs[-1].shape[-1:], eps=1e-6)
+        token = functional.rms_norm(inputs[0], inputs[0].shape[-1:], eps=1e-6)
         weights = self.second(functional.gelu(self.first(token))).chunk(self.streams, -1)
         sums = []
         for weight in weights:
