@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nasplat.blocks.image_branches import BRANCH_BLOCKS, BRANCH_HEADS, BRANCH_STEMS
 from nasplat.blocks.image_details import Details, Forms, Opening, StageDetails, normalisation
 from nasplat.blocks.image_form_blocks import BLOCKS, attending_step
 from nasplat.blocks.image_forms import HEADS, POSITIONS, STEMS, STEPS
@@ -33,6 +34,7 @@ def published(
     *,
     side: int = 224,
     classes: int = 1000,
+    space: str = "hybrid-vit",
 ) -> Preset:
     """A published network for square colour images.
 
@@ -44,17 +46,18 @@ def published(
         where: Decisions that are not the first of their values.
         side: Side of the images.
         classes: Number of classes.
+        space: Name of the space that holds it.
     """
     types = Types({"image": Image(3, side, side)}, {"logits": Logits(classes)})
     details = Details(stem=stem, stages=tuple(stages), head=head, position=position)
-    return Preset("hybrid-vit", types, where or {}, {"details": details})
+    return Preset(space, types, where or {}, {"details": details})
 
 
 def detailed(details: Details, classes: int) -> Expression:
     """The whole network for images of a number of classes."""
     whole = Opening("network")
     parts: dict[str, Expression] = {
-        "stem": whole.part({**STEMS, **TOKEN_STEMS}, details.stem, "stem")
+        "stem": whole.part({**STEMS, **TOKEN_STEMS, **BRANCH_STEMS}, details.stem, "stem")
     }
     if details.position is not None:
         parts["position"] = whole.part(PLACES, details.position, "position")
@@ -62,7 +65,7 @@ def detailed(details: Details, classes: int) -> Expression:
         **{str(number): detailed_stage(number, made) for number, made in enumerate(details.stages)}
     )
     head = {form: {"classes": classes, **settings} for form, settings in details.head.items()}
-    parts["head"] = whole.part({**HEADS, **TOKEN_HEADS}, head, "head")
+    parts["head"] = whole.part({**HEADS, **TOKEN_HEADS, **BRANCH_HEADS}, head, "head")
     return Steps(**parts)
 
 
@@ -74,7 +77,7 @@ def detailed_stage(number: int, details: StageDetails) -> Expression:
         parts["down"] = opening.part(DOWNS, details.down, "down")
     if details.position is not None:
         parts["position"] = opening.part(PLACES, details.position, "position")
-    block = opening.part({**BLOCKS, **TOKEN_BLOCKS}, details.blocks, "blocks")
+    block = opening.part({**BLOCKS, **TOKEN_BLOCKS, **BRANCH_BLOCKS}, details.blocks, "blocks")
     depth = opening.setting("depth", details.depth)
     parts["blocks"] = Repeat(block, times=depth, common=tuple(opening.common))
     if details.norm != "none":
