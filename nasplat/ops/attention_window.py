@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nasplat.graph.op import Call, OpCost, expect
+from nasplat.graph.op import Call, Op, OpCost, expect
 from nasplat.graph.types import Image, TensorType, Volume
 from nasplat.ops import counts, layout
 from nasplat.ops.checks import known, whole
@@ -58,6 +58,39 @@ class Groups(NamedTuple):
         return math.prod(-(-size // (side * step)) * step for size, side, step in sides)
 
 
+def spread(
+    op: Op, inputs: Sequence[TensorType], name: str, value: PerAxis
+) -> tuple[tuple[int, int], ...]:
+    """Each position axis of the only input with its number, at most its length.
+
+    Raises:
+        GraphTypeError: There are too few numbers or too many, or one is no positive integer.
+    """
+    axes = layout.axes(attended_of(op, inputs))
+    given = value if isinstance(value, tuple) else (value,) * len(axes)
+    rule = f"needs {name} to be one number, or one for each of {len(axes)} axes; got {value!r}"
+    expect(len(given) == len(axes), op, rule, *inputs)
+    for item in given:
+        whole(op, inputs, 1, **{name: item})
+    return tuple((size, min(item, size)) for size, item in zip(axes, given, strict=True))
+
+
+def near_groups(radii: Sequence[tuple[int, int]], causal: bool) -> Groups:
+    """Groups in which each position sees those within a radius, for axes with their radii."""
+    # Blocks pay where their scores are fewer than those of all with all.
+    blocks = [-(-size // side) * side * 3 * side < size * size for size, side in radii]
+    window = [side if cut else size for cut, (size, side) in zip(blocks, radii, strict=True)]
+    margin = [side if cut else 0 for cut, (_, side) in zip(blocks, radii, strict=True)]
+    return Groups(
+        window=tuple(window),
+        dilation=(1,) * len(radii),
+        shift=(0,) * len(radii),
+        margin=tuple(margin),
+        reach=tuple(side for _, side in radii),
+        causal=causal,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Grouped(Rotated):
     """What the ops of this file share but for the groups themselves."""
@@ -69,18 +102,6 @@ class _Grouped(Rotated):
     def relative(self) -> tuple[str, int]:
         """Form of the relative bias and the hidden width of its network."""
         return "none", 1
-
-    def spread(
-        self, inputs: Sequence[TensorType], name: str, value: PerAxis
-    ) -> tuple[tuple[int, int], ...]:
-        """Each position axis with its number, at most its length."""
-        axes = layout.axes(attended_of(self, inputs))
-        given = value if isinstance(value, tuple) else (value,) * len(axes)
-        rule = f"needs {name} to be one number, or one for each of {len(axes)} axes; got {value!r}"
-        expect(len(given) == len(axes), self, rule, *inputs)
-        for item in given:
-            whole(self, inputs, 1, **{name: item})
-        return tuple((size, min(item, size)) for size, item in zip(axes, given, strict=True))
 
     def infer(self, *inputs: TensorType) -> TensorType:
         features = attended_of(self, inputs)
@@ -151,7 +172,7 @@ class WindowAttention(_Biased):
         known(self, inputs, MASKS, mask=self.mask)
         rule = f"needs overlap to be from 0 to 2, got {self.overlap!r}"
         expect(0 <= self.overlap <= 2, self, rule, *inputs)
-        sides = self.spread(inputs, "window", self.window)
+        sides = spread(self, inputs, "window", self.window)
         rule = "is causal along one position axis only"
         expect(self.mask == "none" or len(sides) == 1, self, rule, *inputs)
         return Groups(
@@ -182,13 +203,13 @@ class DilatedGroupAttention(_Biased):
         rule = "needs a stride or a group"
         expect(self.stride is not None or self.group is not None, self, rule, *inputs)
         if self.stride is not None:
-            strides = [step for _, step in self.spread(inputs, "stride", self.stride)]
+            strides = [step for _, step in spread(self, inputs, "stride", self.stride)]
             sides = [-(-size // step) for size, step in zip(axes, strides, strict=True)]
             if self.group is not None:
-                given = self.spread(inputs, "group", self.group)
+                given = spread(self, inputs, "group", self.group)
                 sides = [min(most, side) for most, (_, side) in zip(sides, given, strict=True)]
         else:
-            given = self.spread(inputs, "group", self.group or 1)
+            given = spread(self, inputs, "group", self.group or 1)
             strides = [-(-size // side) for size, side in given]
             sides = [-(-size // step) for size, step in zip(axes, strides, strict=True)]
         none = (0,) * len(axes)
@@ -236,21 +257,10 @@ class SlidingWindowAttention(_Grouped):
 
     def groups(self, features: Attended, inputs: Sequence[TensorType]) -> Groups:
         known(self, inputs, MASKS, mask=self.mask)
-        given = self.spread(inputs, "radius", self.radius)
+        given = spread(self, inputs, "radius", self.radius)
         rule = "is causal along one position axis only"
         expect(self.mask == "none" or len(given) == 1, self, rule, *inputs)
-        # Blocks pay where their scores are fewer than those of all with all.
-        blocks = [-(-size // side) * side * 3 * side < size * size for size, side in given]
-        window = [side if cut else size for cut, (size, side) in zip(blocks, given, strict=True)]
-        margin = [side if cut else 0 for cut, (_, side) in zip(blocks, given, strict=True)]
-        return Groups(
-            window=tuple(window),
-            dilation=(1,) * len(given),
-            shift=(0,) * len(given),
-            margin=tuple(margin),
-            reach=tuple(side for _, side in given),
-            causal=self.mask == "causal",
-        )
+        return near_groups(given, self.mask == "causal")
 
 
 @dataclass(frozen=True, kw_only=True)
