@@ -34,6 +34,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from nasplat.blocks.image_detailed import detailed
+from nasplat.blocks.image_details import Details
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Image, Logits, show_types
@@ -105,12 +107,25 @@ class Scale:
         return self.stages + 1
 
 
-def space(task: Typed, *, recipe: bool = True) -> Space:
+@dataclass(frozen=True)
+class Sizes:
+    """Domains that differ from those that follow from the image.
+
+    Attributes:
+        details: Forms and settings of every part, as published models have them; None: the choices of
+            the space.
+    """
+
+    details: Details | None = None
+
+
+def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Space:
     """The space for images and classes of a task.
 
     Args:
         task: One ``Image`` of at least 4x4 in, one ``Logits`` out.
         recipe: Whether learning rate and label smoothing are decisions, or left to the trainer.
+        sizes: Domains that differ from those that follow from the image.
 
     Raises:
         SpaceError: The task has other inputs or outputs.
@@ -133,7 +148,7 @@ def space(task: Typed, *, recipe: bool = True) -> Space:
         Choice(*scale.widths(stage), default=scale.widths(stage)[2], name=f"stages.{stage}.width")
         for stage in range(scale.stages)
     ]
-    body = Steps(
+    body: Expression = Steps(
         stem=_stem(scale, widths[0]),
         position=Choose(
             none=Identity(),
@@ -145,6 +160,8 @@ def space(task: Typed, *, recipe: bool = True) -> Space:
         ),
         head=ClassifierHead(classes=logits.classes),
     )
+    if sizes is not None and sizes.details is not None:
+        body = detailed(sizes.details, logits.classes)
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
