@@ -40,7 +40,6 @@ class TestTopKAttention(OpConformance):
         Case(TopKAttention(mask="x"), TOKENS),
         Case(TopKAttention(over="channels", mask="causal"), TOKENS),
     )
-    larger = ((Case(TopKAttention(heads=2), SMALL), Case(TopKAttention(), Tokens(9, 24))),)
     larger = ((Case(TopKAttention(heads=2), TOKENS), Case(TopKAttention(), Tokens(9, 24))),)
     golden = (
         (Case(TopKAttention(), TOKENS), 4 * 12 * 13, 4 * 144 * 9 + 24 * 81),
@@ -58,8 +57,10 @@ class TestTopKAttention(OpConformance):
         with torch.no_grad():
             module.get_parameter("query.weight").zero_()
             module.get_parameter("query.bias").fill_(1.0)
-        # All queries are equal, so all see the same three keys, and themselves in no other way.
-        assert {seen(module, 12, place).count("x") for place in range(12)} <= {3, 4}
+        # All queries are equal, so all see the same three keys.
+        x = Tokens(12, 8).example(1).requires_grad_()
+        (found,) = torch.autograd.grad(module(x).sum(), x)
+        assert int(found[0].any(1).sum()) == 3
 
 
 class TestBlockSparseAttention(OpConformance):
@@ -112,11 +113,11 @@ class TestBlockSparseAttention(OpConformance):
     def test_fixed_blocks_are_evenly_spread(self) -> None:
         op = BlockSparseAttention(block=2, density=0.5, heads=1, select_by="fixed")
         assert seen(op.module(Tokens(12, 8)), 12, 5) == "xx..xx....xx"
-        op = BlockSparseAttention(block=2, density=0.5, heads=1, select_by="fixed", mask="causal")
-        module = op.module(Tokens(12, 8))
-        assert seen(module, 12, 0) == "x" + "." * 11
-        assert seen(module, 12, 10) == "xx....xxxxx."[:6] + seen(module, 12, 10)[6:]
-        assert seen(module, 12, 10)[11] == "."
+        early = BlockSparseAttention(
+            block=2, density=0.5, heads=1, select_by="fixed", mask="causal"
+        ).module(Tokens(12, 8))
+        assert seen(early, 12, 0) == "x..........."
+        assert seen(early, 12, 10) == "xx......xxx."
 
 
 class TestLocalSummaryAttention(OpConformance):
@@ -155,8 +156,8 @@ class TestLocalSummaryAttention(OpConformance):
         assert seen(module, 12, 6) == "xxxx.xx....."
         assert seen(module, 12, 11) == "x" * 12
 
-    def test_regions_of_one_position_and_no_learned_key_see_all_twice_at_most(self) -> None:
-        """Where the radius covers all, every key stands twice, which changes nothing."""
+    def test_regions_of_one_position_add_nothing_where_all_are_near(self) -> None:
+        """Every key stands twice, which changes no weight."""
         op = LocalSummaryAttention(radius=9, summary_stride=1)
         module, whole = op.module(TOKENS), SelfAttention().module(TOKENS)
         whole.load_state_dict(module.state_dict())
