@@ -27,21 +27,23 @@ from typing import Any
 
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import LinearAttention, SelfAttention
+from nasplat.ops.attention_edges import AttentionApply, AttentionScores
 from nasplat.ops.attention_pooled import PooledAttention
 from nasplat.ops.attention_window import WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, SeparableConv, SqueezeGate
 from nasplat.ops.ffn import MLP, GatedMLP
-from nasplat.ops.merge import Add, Concat, Split
+from nasplat.ops.merge import Add, Concat, Gated, Split
 from nasplat.ops.mixer import ConvMixer
 from nasplat.ops.moe import MoE
 from nasplat.ops.norm import BatchNorm, BiasNorm, LayerNorm, LayerScale, RMSNorm
 from nasplat.ops.recurrent import LinearRecurrence
 from nasplat.ops.resample import Identity
+from nasplat.ops.series import ToSeries, ToTokens
 from nasplat.space.choose import Choose, Match, Optional
 from nasplat.space.decisions import Case, Choice, Int
 from nasplat.space.repeat import Private, Repeat
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import Each, Parallel, Shared, Steps
+from nasplat.space.wiring import Each, First, Parallel, Pick, Shared, Steps
 
 HYBRIDS = ("macaron", "squeeze", "modules", "gated", "split")
 """Blocks in which attention and convolution work together."""
@@ -186,6 +188,8 @@ def block(style: Style, slot: str) -> Expression:
     ``transformer``: attention, feed-forward. ``macaron``: half a feed-forward part before attention and
     convolution, half behind [Gulati2020]. ``squeeze``: a feed-forward part behind each of the two
     [Kim2022]. ``gated``: attention within chunks and over all, gated, with convolutions [Zhao2023].
+    ``modules``: one set of attention weights read by three
+    mixing modules among feed-forward parts and convolutions, with one norm at the end [Yao2024].
     ``split``: attention on some channels, convolution on the others [Luo2022]. ``memory``: a linear
     recurrence and a convolution of channels [Liu2024]. ``conv``: convolution alone. The two ``causal``
     blocks see no later position.
@@ -214,6 +218,8 @@ def block(style: Style, slot: str) -> Expression:
         "squeeze": Steps(
             attention=full(attend), middle=full(ffn), conv=full(convolve), ffn=full(ffn)
         ),
+        "modules": modules(style, convolve, ffn),
+        "gated": Steps(mixer=full(gated(style))),
         "split": Steps(mixer=full(split >> Concat(project=False)), ffn=full(ffn)),
         "memory": Steps(
             memory=full(
@@ -236,6 +242,45 @@ def block(style: Style, slot: str) -> Expression:
         ),
     }
     return Shared(f"{slot}.block", Choose(**options))
+
+
+def modules(style: Style, convolve: Expression, ffn: Expression) -> Expression:
+    """One edge of attention weights that three modules read [Yao2024]."""
+
+    def mix(nonlinear: bool) -> Expression:
+        weighed = Parallel(Pick(1), Pick(0) >> ToTokens()) >> AttentionApply(nonlinear=nonlinear)
+        return Parallel(Parallel(Pick(0), weighed >> ToSeries(), fuse=Add()), Pick(1))
+
+    def beside(body: Expression) -> Expression:
+        return First(Residual(body))
+
+    weights = ToTokens() >> AttentionScores(heads=number(style.domains.heads))
+    return Steps(
+        weights=Parallel(Identity(), weights),
+        gated_mix=mix(nonlinear=True),
+        first_mix=mix(nonlinear=False),
+        first_conv=beside(convolve),
+        first_ffn=beside(ffn),
+        second_mix=mix(nonlinear=False),
+        second_conv=beside(convolve),
+        second_ffn=beside(ffn),
+        norm=Pick(0) >> style.private(style.norm),
+    )
+
+
+def gated(style: Style) -> Expression:
+    """One head within chunks and one over all positions, times gates from a convolution [Zhao2023]."""
+    domains = style.domains
+    joint = Parallel(
+        chunks=WindowAttention(window=Choice(*domains.windows), heads=1),
+        everywhere=LinearAttention(feature_map="relu", heads=1),
+        fuse=Add(),
+    )
+    enter = Conv(kernel=1) >> DepthwiseConv(kernel=number(domains.kernels), activation="silu")
+    gate = Conv(kernel=1) >> DepthwiseConv(kernel=number(domains.kernels), activation="silu")
+    product = Gated(form="product", gate_from="second")
+    both = Parallel(attended=enter >> joint, gate=gate, fuse=product)
+    return both >> Conv(kernel=1)
 
 
 def stage(style: Style, slot: str) -> Expression:
