@@ -1,11 +1,9 @@
-"""Hybrid vision networks: stages of blocks that mix positions by convolution, attention, both, or less.
+"""Hybrid vision networks: blocks that mix positions by convolution, attention, both, or less.
 
-Each block is a mixer and a feed-forward part, both residual. A mixer is a convolution (depthwise, inverted
-bottleneck or standard, with or without squeeze-excitation), attention within windows, over all positions,
-linear or over channels, a convolution and an attention side by side, pooling, or a Fourier transform. A
-feed-forward part is an MLP, a gated MLP, an MLP with a depthwise convolution or a mixture of experts.
-Depths, widths, kernels, heads, norms, stem, downsampling, positional encoding and bit widths are decisions
-too, and so are the learning rate and label smoothing.
+A network is a pyramid of stages, or a row of blocks at one resolution. Each block is a mixer and a
+feed-forward part. Kinds and settings of both, what runs along depth beside them, stems, steps between
+stages, norms, positions, bit widths and what pruning leaves are decisions, and so are the learning rate and
+label smoothing. Which published designs lie inside is in ``designs/hybrid_vit.toml``.
 
 Papers (the choices are theirs; the space as a whole is ours):
     ViT: A. Dosovitskiy et al. ICLR 2021.          Swin: Z. Liu et al. ICCV 2021.
@@ -31,44 +29,30 @@ Command:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from nasplat.blocks.image_blocks import stage_of_blocks
 from nasplat.blocks.image_detailed import detailed
 from nasplat.blocks.image_details import Details
+from nasplat.blocks.image_settings import Domains, Network, Stage, ordered
+from nasplat.blocks.image_stems import downsampling, position, stem
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Image, Logits, show_types
-from nasplat.ops.attention import (
-    CrossCovarianceAttention,
-    LinearAttention,
-    SelfAttention,
-)
-from nasplat.ops.attention_window import WindowAttention
-from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, SqueezeGate
-from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP
 from nasplat.ops.head import ClassifierHead
-from nasplat.ops.merge import Add, Concat, Gated
-from nasplat.ops.mixer import ConvMixer, FourierMixer, PoolMixer
-from nasplat.ops.moe import MoE
-from nasplat.ops.norm import BatchNorm, LayerNorm, LayerScale, RMSNorm
-from nasplat.ops.patch import ConvStem, PatchStem
-from nasplat.ops.position import AbsolutePosition, ConvPosition
-from nasplat.ops.resample import Identity, PatchMerging, PoolProjection, StridedConv
-from nasplat.space.base import fresh
-from nasplat.space.choose import Choose, Optional
-from nasplat.space.decisions import Choice, Int, Largest
-from nasplat.space.load import Typed
-from nasplat.space.quantised import Quantised
-from nasplat.space.repeat import Repeat
-from nasplat.space.residual import Residual
+from nasplat.space.choose import Choose
+from nasplat.space.decisions import Choice
+from nasplat.space.load import Typed, Types
 from nasplat.space.space import Space
-from nasplat.space.wiring import Named, Parallel, Shared, Steps
+from nasplat.space.wiring import Decided, Shared, Steps
 
 SMALLEST = 4
 """Least side of an image: a stride of 2 in the stem and one between two stages."""
-MOST_POSITIONS = 1024
-"""Global attention and Fourier mixers are offered where a stage has at most this many positions."""
+EXAMPLES = {
+    "digits": Types({"image": Image(1, 8, 8)}, {"logits": Logits(10)}),
+    "photos": Types({"image": Image(3, 32, 32)}, {"logits": Logits(10)}),
+}
 
 
 @dataclass(frozen=True)
@@ -92,19 +76,31 @@ class Scale:
         """Stages, 2 to 4, each with half the side of the one before; the last has about 4 to 7 a side."""
         return min(4, max(2, int(math.log2(self.side / self.strides[0] / 4)) + 1))
 
-    def grid(self, stage: int) -> int:
-        """Most positions along the shorter side in a stage."""
-        return math.ceil(self.side / (self.strides[0] << stage))
-
-    def widths(self, stage: int) -> tuple[int, ...]:
-        """Channels of a stage: multiples of 24 that grow as the root of the side, doubled by a stage."""
-        width = 24 * min(3, max(1, round(math.sqrt(self.side / 8)))) << stage
-        return width // 2, width * 2 // 3, width, width * 4 // 3
+    def grid(self, stride: int) -> int:
+        """Most positions along the shorter side, so many pixels apart."""
+        return math.ceil(self.side / stride)
 
     @property
-    def depth(self) -> int:
-        """Most blocks in a stage."""
-        return self.stages + 1
+    def width(self) -> int:
+        """Channels of the first stage: a multiple of 24 that grows as the root of the side."""
+        return 24 * min(3, max(1, round(math.sqrt(self.side / 8))))
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """Sides of the patches of a network of one resolution: about 4, 8 or 16 positions a side."""
+        return tuple(sorted({max(1, self.side // count) for count in (16, 8, 4)}))
+
+    def domains(self, widths: Sequence[int], grid: int, depths: Sequence[int]) -> Domains:
+        """The domains of a stage of so many positions along the shorter side."""
+        return Domains(
+            widths=widths,
+            depths=depths,
+            heads=(1, 2, 4) if self.stages == 2 else (2, 4, 8),
+            head_dims=(self.width // 3, self.width * 2 // 3),
+            windows=[side for side in (2, 4, 7, 14) if side < grid] or [grid],
+            experts=(2, 4) if self.stages == 2 else (2, 4, 8),
+            side=grid,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,8 +108,7 @@ class Sizes:
     """Domains that differ from those that follow from the image.
 
     Attributes:
-        details: Forms and settings of every part, as published models have them; None: the choices of
-            the space.
+        details: The settings of one published family: the space holds its members and nothing else.
     """
 
     details: Details | None = None
@@ -143,25 +138,10 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
             f"hybrid-vit maps one Image of at least {SMALLEST}x{SMALLEST} to one Logits; "
             f"the task maps {show_types(inputs)} to {show_types(outputs)}"
         )
-    scale = Scale(min(image.height, image.width))
-    widths = [
-        Choice(*scale.widths(stage), default=scale.widths(stage)[2], name=f"stages.{stage}.width")
-        for stage in range(scale.stages)
-    ]
-    body: Expression = Steps(
-        stem=_stem(scale, widths[0]),
-        position=Choose(
-            none=Identity(),
-            absolute=AbsolutePosition(form=Choice("learned", "sinusoidal")),
-            conv=ConvPosition(),
-        ),
-        stages=Steps(
-            **{str(stage): _stage(scale, stage, width) for stage, width in enumerate(widths)}
-        ),
-        head=ClassifierHead(classes=logits.classes),
-    )
     if sizes is not None and sizes.details is not None:
         body = detailed(sizes.details, logits.classes)
+    else:
+        body = _body(Scale(min(image.height, image.width)), logits.classes)
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
@@ -175,96 +155,42 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     )
 
 
-def _stem(scale: Scale, width: Any) -> Expression:
+def _body(scale: Scale, classes: int) -> Expression:
+    network = Network()
     stride = Choice(*scale.strides, name="stem.stride")
-    return Choose(
-        conv=ConvStem(channels=width, stride=stride, norm="batch"),
-        patch=PatchStem(channels=width, patch=stride, norm="layer"),
-    )
+    trunk = Choose(hierarchical=_pyramid(scale, network, stride), isotropic=_row(scale, network))
+    body = Steps(trunk=trunk, head=ClassifierHead(classes=classes))
+    return Decided(body, (*network.always, stride))
 
 
-def _stage(scale: Scale, stage: int, width: Any) -> Expression:
-    """One stage: a step down except in the first, then blocks, all at one bit width."""
-    norm = Shared(
-        f"stages.{stage}.norm", Choose(layer=LayerNorm(), rms=RMSNorm(), batch=BatchNorm())
-    )
-    placement = Choice("pre", "post", "sandwich", name=f"stages.{stage}.norm_placement")
-    layer_scale = Shared(f"stages.{stage}.layer_scale", Optional(LayerScale()))
-    bits = Choice(32, 8, 4, name=f"stages.{stage}.bits")
-
-    def residual(body: Expression) -> Residual:
-        return Residual(body, norm=norm, placement=placement, scale=layer_scale)
-
-    blocks: Expression = Repeat(
-        Steps(mixer=residual(_mixer(scale, stage)), ffn=residual(_ffn(scale))),
-        times=Int(1, scale.depth, name=f"stages.{stage}.depth"),
-        common=(norm, placement, layer_scale),
-    )
-    if stage == 0:
-        return Quantised(Steps(blocks=blocks), weight=bits, activation=Largest(bits, 8))
-    down = Choose(
-        conv=StridedConv(channels=width),
-        merge=PatchMerging(channels=width),
-        pool=PoolProjection(channels=width, mode=Choice("max", "avg")),
-    )
-    return Quantised(Steps(down=down, blocks=blocks), weight=bits, activation=Largest(bits, 8))
-
-
-def _heads(scale: Scale) -> dict[str, Any]:
-    """Heads, their width, and whether all queries share one head of keys and values."""
-    width = scale.widths(0)[2]
-    few = scale.stages == 2
-    return {
-        "heads": Choice(1, 2, 4) if few else Choice(2, 4, 8),
-        "head_dim": Choice(width // 3, width * 2 // 3),
-        "kv_heads": Choice(None, 1),
+def _pyramid(scale: Scale, network: Network, stride: Expression) -> Expression:
+    """Stages, each with half the positions a side of the one before and more channels."""
+    stages = []
+    for number in range(scale.stages):
+        width = scale.width << number
+        widths = width // 2, width * 2 // 3, width, width * 4 // 3
+        grid = scale.grid(scale.strides[0] << number)
+        domains = scale.domains(widths, grid, range(1, scale.stages + 2))
+        stages.append(Stage(str(number), network, domains))
+    made = {
+        str(number): stage_of_blocks(stage, downsampling(stage) if number else None)
+        for number, stage in enumerate(stages)
     }
-
-
-def _mixer(scale: Scale, stage: int) -> Expression:
-    """The mixers that make sense on the positions of a stage."""
-    grid = scale.grid(stage)
-    kernels = [kernel for kernel in (3, 5, 7) if kernel < 2 * grid]
-    windows = [window for window in (4, 7, 14) if window < grid]
-    everywhere = grid * grid <= MOST_POSITIONS
-    convolution = Choose(
-        depthwise=ConvMixer(kernel=Choice(*kernels), ratio=Choice(1, 2)),
-        mbconv=MBConv(kernel=Choice(*kernels[:2]), expand=Choice(2, 4), squeeze=0),
-        standard=Conv(kernel=3, norm="batch", activation="gelu"),
+    return Steps(
+        stem=stem(stages[0].width, stride),
+        position=position(network),
+        stages=Shared("stages", Steps(**made)),
     )
-    squeeze = Optional(SqueezeGate(reduction=Choice(4, 8)))
-    options: dict[str, Expression] = {"conv": Steps(kind=convolution, squeeze=squeeze)}
-    attentions: dict[str, Expression] = {}
-    if windows:
-        attentions["local"] = WindowAttention(
-            window=Choice(*windows), shifted=Choice(False, True), **_heads(scale)
-        )
-    if everywhere:
-        attentions["full"] = SelfAttention(**_heads(scale))
-    attentions["linear"] = LinearAttention(feature_map=Choice("relu", "elu"), **_heads(scale))
-    attentions["channel"] = CrossCovarianceAttention(heads=_heads(scale)["heads"])
-    options |= attentions
-    options["dual"] = Parallel(
-        Named("conv", DepthwiseConv(kernel=Choice(*kernels))),
-        Named("attention", Choose(**{name: fresh(body) for name, body in attentions.items()})),
-        fuse=Choose(add=Add(), cat=Concat(), gate=Gated()),
-    )
-    options["pool"] = PoolMixer(kernel=Choice(3, 5))
-    if everywhere:
-        options["fourier"] = FourierMixer(axes=Choice("sequence", "sequence_and_channel"))
-    return Choose(**options)
 
 
-def _ffn(scale: Scale) -> Expression:
-    experts = Choice(2, 4) if scale.stages == 2 else Choice(2, 4, 8)
-    return Choose(
-        mlp=MLP(ratio=Choice(1, 2, 3, 4, default=2)),
-        glu=GatedMLP(ratio=Choice(1, 2, 3, default=2), gate=Choice("swiglu", "geglu")),
-        conv=DepthwiseMLP(ratio=Choice(1, 2, 3, default=2), kernel=3),
-        moe=MoE(
-            experts=experts,
-            top_k=Choice(1, 2),
-            width=Choice(0.5, 1, 2),
-            shared_experts=Choice(0, 1),
-        ),
+def _row(scale: Scale, network: Network) -> Expression:
+    """Blocks at one resolution: a few that decide for themselves, several times over."""
+    width = scale.width * 2
+    widths = width // 2, width * 2 // 3, width, width * 4 // 3
+    stage = Stage("all", network, scale.domains(widths, scale.grid(scale.patches[0]), (1, 2, 3)))
+    rows = Choice(2, 3, 5, 8, 13, name="stages.all.rows")
+    return Steps(
+        stem=stem(stage.width, ordered(scale.patches, 0.5, name="stem.patch")),
+        position=position(network),
+        stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=rows))),
     )
