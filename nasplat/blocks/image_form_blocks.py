@@ -31,7 +31,7 @@ from nasplat.ops.merge import Add, Concat, Split
 from nasplat.ops.mixer import ConvMixer, PoolMixer
 from nasplat.ops.norm import Activation, LayerScale
 from nasplat.ops.position import ConvPosition
-from nasplat.ops.resample import Pool, PoolProjection
+from nasplat.ops.resample import Pool
 from nasplat.ops.selective import SelectiveMerge
 from nasplat.space.choose import Optional
 from nasplat.space.residual import Residual
@@ -174,12 +174,15 @@ def residual(
         parts["last"] = Conv(channels=channels, kernel=1, norm="batch")
     if squeeze:
         parts["squeeze"] = SqueezeGate(reduction=squeeze, divisor=8)
-    skip: Expression | None = None
+    skip: dict[str, Expression] = {}
     if stride > 1 and pooled_skip:
-        skip = PoolProjection(channels=channels, mode="avg", stride=stride, norm="batch")
-    elif stride > 1 or widen:
-        skip = Conv(channels=channels, kernel=1, stride=stride, norm="batch")
-    return Steps(sum=Residual(Steps(**parts), skip=skip), activation=Activation(form=activation))
+        skip["pool"] = Pool(mode="avg", kernel=stride, stride=stride)
+    if stride > 1 or widen:
+        jump = 1 if pooled_skip else stride
+        skip["map"] = Conv(channels=channels, kernel=1, stride=jump, norm="batch")
+    return Steps(
+        sum=Residual(Steps(**parts), skip=Steps(**skip)), activation=Activation(form=activation)
+    )
 
 
 def inverted(stride: int = 1, skip: bool = True, **settings: Any) -> Expression:
@@ -202,7 +205,7 @@ def normed_inverted(
     Args:
         channels: Channels that go out.
         stride: Step between outputs; a mean takes that of the skip.
-        widen: Whether the input is mapped to ``channels`` although the stride is 1.
+        widen: Whether the input that goes along is mapped to ``channels``.
         activation: Of the convolutions; the gate's is SiLU.
     """
     body = MBConv(
@@ -218,12 +221,12 @@ def normed_inverted(
         squeeze_of="outputs",
         squeeze_activation="silu",
     )
-    skip: Expression | None = None
+    skip: dict[str, Expression] = {}
     if stride > 1:
-        skip = PoolProjection(channels=channels, mode="avg", stride=stride, norm="none")
-    elif widen:
-        skip = Conv(channels=channels, kernel=1)
-    return Residual(body, skip=skip)
+        skip["pool"] = Pool(mode="avg", kernel=stride, stride=stride)
+    if widen:
+        skip["map"] = Conv(channels=channels, kernel=1)
+    return Residual(body, skip=Steps(**skip))
 
 
 def attending_step(
@@ -233,9 +236,11 @@ def attending_step(
     attention = SelfAttention(channels=channels, heads=heads, relative_bias=relative_bias)
     return Steps(
         attention=Residual(
-            Steps(pool=Pool(mode="avg", kernel=3, stride=2), attention=attention),
+            Steps(pool=Pool(mode="avg", kernel=2, stride=2), attention=attention),
             norm=normalisation("layer"),
-            skip=PoolProjection(channels=channels, mode="avg", norm="none"),
+            skip=Steps(
+                pool=Pool(mode="avg", kernel=2, stride=2), map=Conv(channels=channels, kernel=1)
+            ),
         ),
         ffn=Residual(MLP(ratio=ratio), norm=normalisation("layer")),
     )

@@ -221,7 +221,8 @@ def coatnet(
     for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
         down: Forms
         if stage < 2:
-            down = {"normed_inverted": {"channels": Of(dim), "stride": 2}}
+            entry = {"channels": Of(dim), "stride": 2, "widen": dim != (stem, *dims)[stage]}
+            down = {"normed_inverted": entry}
             blocks: Forms = {"normed_inverted": {"channels": Of(dim)}}
         else:
             heads = {"heads": Of(dim // head_dim)}
@@ -319,17 +320,17 @@ def pvt_v2(
 
 
 def visformer(
-    dim: int = 384,
+    dim: int = 192,
     stem: int = 16,
     depths: Sequence[int] = (7, 4, 4),
-    heads: int = 6,
+    heads: int = 3,
     side: int = 224,
     classes: int = 1000,
 ) -> Preset:
     """Visformer: Z. Chen et al. ICCV 2021. Grouped convolutions, then attention, without biases."""
     stages = []
     for stage, depth in enumerate(depths):
-        width = dim >> (2 - stage)
+        width = dim * 2**stage // 2
         ffn: Forms = {"grouped_mlp": {"channels": Of(width), "hidden": Of(2 * width)}}
         unit: dict[str, Any] = {"norm": "batch", "ffn": ffn}
         if stage:
@@ -347,7 +348,7 @@ def visformer(
             )
         )
     return published(
-        stem={"stepped": {"channels": Of(dim // 4), "inner": Of(stem), "patch": Of(4)}},
+        stem={"stepped": {"channels": Of(dim // 2), "inner": Of(stem), "patch": Of(4)}},
         stages=stages,
         head={"pooled": {"norm": "batch"}},
         side=side,
