@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nasplat.blocks.text_ends import embed_part, head_part, open_ends
+from nasplat.blocks.text_ends import compressed_part, embed_part, head_part, open_ends
 from nasplat.blocks.text_ffns import FFNDomains
 from nasplat.blocks.text_mixers import MixerDomains
 from nasplat.blocks.text_settings import open_settings
@@ -39,7 +39,7 @@ from nasplat.blocks.text_trunks import Trunks, stage_of
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Ids, Logits, TensorType, Tokens, Vector, show_types
-from nasplat.space.choose import Choose
+from nasplat.space.choose import Match
 from nasplat.space.decisions import Choice
 from nasplat.space.load import Typed, Types
 from nasplat.space.quantised import Quantised
@@ -168,25 +168,27 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     )
     head = head_part(s, ends, output, prefix=prefix, segment=segment)
     shapes: dict[str, Expression] = {"chain": trunks.chain(head)}
-    if not segment:
+    if len(inputs) == 1:
         shapes["dense"] = trunks.dense(head)
-        shapes["exits"] = trunks.exits(head)
         shapes["skip_middle"] = trunks.skip_middle(head)
         shapes["decoder_decoder"] = trunks.decoder_decoder(head)
-    if masks == ("causal",):
-        shapes["hourglass"] = trunks.hourglass(head)
-        shapes["global_local"] = trunks.global_local(head)
-    bits = Choice(*z.bits, name="bits")
-    body = Steps(
-        embed=embed_part(
-            s, ends, boundary=prefix or None, buckets=4 * min(1024, inputs[0].vocabulary)
-        ),
-        trunk=Quantised(Choose(**shapes), weight=bits),
-    )
-    decided = {"lr": Choice(0.001, 0.002, 0.004, default=0.002)}
+        if not isinstance(output, Vector):
+            shapes["exits"] = trunks.exits(head)
+        if masks == ("causal",):
+            shapes["hourglass"] = trunks.hourglass(head)
+            shapes["global_local"] = trunks.global_local(head)
+    buckets = 4 * min(1024, inputs[0].vocabulary)
+    if prefix and not segment:
+        encoder = stage_of(s, "encoder", outer, mixers, ffns).body
+        embed = compressed_part(s, ends, buckets, (0.5, 0.25, 0.125), encoder)
+    else:
+        embed = embed_part(s, ends, prefix or None, buckets)
+    shape = Match(Choice(*shapes, name="shape"), shapes)
+    trunk = Quantised(shape, weight=Choice(*z.bits, name="bits"))
     shared = (*s.decisions, ends.tokenizer, ends.project, ends.embed_norm, ends.segments)
+    decided = {"lr": Choice(0.001, 0.002, 0.004, default=0.002)}
     return Space(
-        Decided(body, shared),
+        Steps(network=Decided(Steps(embed=embed, trunk=trunk), shared)),
         task.inputs,
         task.outputs,
         recipe=decided if recipe else None,

@@ -11,8 +11,9 @@ from nasplat.graph.op import Expression
 from nasplat.graph.types import Logits, TensorType, Tokens, Vector
 from nasplat.ops.head import ClassifierHead
 from nasplat.ops.linear import Linear
-from nasplat.ops.merge import Concat
+from nasplat.ops.merge import Concat, Take
 from nasplat.ops.position import AbsolutePosition
+from nasplat.ops.resample import Pool
 from nasplat.ops.text import (
     CandidateHead,
     EmbeddingHead,
@@ -70,7 +71,9 @@ def open_ends(embeddings: tuple[int, ...], levels: int, types: int) -> Ends:
     )
 
 
-def embed_part(s: TextSettings, ends: Ends, boundary: int | None, buckets: int) -> Expression:
+def embed_part(
+    s: TextSettings, ends: Ends, boundary: int | None, buckets: int, keep: bool = True
+) -> Expression:
     """From integers to tokens; two inputs are put one after the other.
 
     Args:
@@ -78,11 +81,12 @@ def embed_part(s: TextSettings, ends: Ends, boundary: int | None, buckets: int) 
         ends: Decisions on the embedding.
         boundary: Tokens of the first of two inputs; None: there is one.
         buckets: Rows of the table of groups of integers.
+        keep: Whether the table is put by for the head.
     """
-    vectors = vectors_part(s, ends, buckets)
+    vectors: Expression = Tied("embed.vectors", vectors_part(s, ends, buckets, keep))
     if boundary is not None:
         second = Tied("embed.vectors", vectors_part(s, ends, buckets, keep=False))
-        both = Each(first=Tied("embed.vectors", vectors), second=second)
+        both = Each(first=vectors, second=second)
         vectors = Steps(both=both, joined=Concat(axis="sequence", project=False))
     segment = SegmentEmbedding(types=max(2, ends.types), boundary=boundary)
     return Steps(
@@ -92,6 +96,37 @@ def embed_part(s: TextSettings, ends: Ends, boundary: int | None, buckets: int) 
         norm=Optional(s.norm_part(), ends.embed_norm),
         project=Optional(Linear(dim=s.width), ends.project),
     )
+
+
+def compressed_part(
+    s: TextSettings, ends: Ends, buckets: int, keeps: tuple[float, ...], encoder: Expression
+) -> Expression:
+    """A context that is encoded and pooled, before the tokens that follow it [Pilchen2025].
+
+    Args:
+        s: Of the network.
+        ends: Decisions on the embedding.
+        buckets: Rows of the table of groups of integers.
+        keeps: Shares of the context's tokens that are kept, each one over a whole number.
+        encoder: Of the context.
+
+    References:
+        [Pilchen2025] H. Pilchen et al. ARC-Encoder: learning compressed text representations for large
+            language models. 2025.
+    """
+    kept = Choice(*keeps, name="reduction.keep")
+    pools: dict[Any, Expression] = {
+        keep: Pool(kernel=round(1 / keep), stride=round(1 / keep)) for keep in keeps
+    }
+    reduction = Choice("pool", "none", name="reduction.kind")
+    context = Steps(
+        embed=embed_part(s, ends, None, buckets, keep=False),
+        encoder=encoder,
+        reduction=Match(reduction, {"pool": Match(kept, pools), "none": Steps()}),
+        project=Linear(dim=s.width),
+    )
+    both = Each(context=context, tokens=embed_part(s, ends, None, buckets))
+    return Steps(both=both, joined=Concat(axis="sequence", project=False))
 
 
 def vectors_part(s: TextSettings, ends: Ends, buckets: int, keep: bool = True) -> Expression:
@@ -129,8 +164,8 @@ def head_part(
         s: Of the network.
         ends: Decisions on the head.
         output: Its type.
-        prefix: Tokens before the candidates that ``Logits`` score; with a segment of 0 there are none.
-        segment: Tokens of a candidate.
+        prefix: Tokens of a context before those that the output is about.
+        segment: Tokens of a candidate that ``Logits`` score; 0: they score the text as a whole.
 
     Raises:
         SpaceError: The output is of another type.
@@ -138,12 +173,13 @@ def head_part(
     norm = s.norm_where("pre", "sandwich", "sub_layer")
     if isinstance(output, Tokens):
         own = LMHead(vocabulary=output.dim)
+        last = Take(start=-output.length) if prefix else Steps()
         table = Steps(
             project=Optional(Linear(dim=ends.embedding), ends.project),
             table=Recall(TABLE),
             scores=LMHead(),
         )
-        return Steps(norm=norm, scores=Match(ends.tied, {True: table, False: own}))
+        return Steps(last=last, norm=norm, scores=Match(ends.tied, {True: table, False: own}))
     if isinstance(output, Logits) and segment:
         return Steps(norm=norm, scores=CandidateHead(prefix=prefix, segment=segment))
     if isinstance(output, Logits):

@@ -34,6 +34,7 @@ from nasplat.ops.merge import Add
 from nasplat.ops.text import Exits, SkipGate, SkipMerge
 from nasplat.space.choose import Match, Optional
 from nasplat.space.decisions import Choice
+from nasplat.space.frozen import Frozen
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
 from nasplat.space.skips import Connected
@@ -122,8 +123,12 @@ class Trunks:
     ends: Any
 
     def chain(self, head: Expression) -> Expression:
-        """A first stage, a stage that is passed several times, a last stage; and the head."""
-        return Steps(**self._chain(), head=head)
+        """A first stage, a stage that is passed several times, a last stage; and the head.
+
+        The weights of the stages may stay as they are made.
+        """
+        frozen = Choice(False, True, name="frozen")
+        return Steps(stages=Frozen(Steps(**self._chain()), frozen), head=head)
 
     def _chain(self) -> dict[str, Expression]:
         first, middle, last = (stage.body for stage in self.stages)

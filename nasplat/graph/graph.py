@@ -199,7 +199,11 @@ class GraphBuilder:
 
     def _check_group(self, node: Node, group: str, met: Types) -> None:
         first, first_met = self._groups.setdefault(group, (node, met))
-        if (first.op, first.bits, first_met) != (node.op, node.bits, met):
+        same = (first.op, first.bits) == (node.op, node.bits)
+        if same and met != first_met:  # other types are well as long as one module computes on both
+            infer_at(node.name, node.op, met)
+            same = first.op.call(*first_met) == node.op.call(*met)
+        if not same:
             raise GraphTypeError(
                 f"at {node.name}: shares weights with {first.name} (group {group!r}) but is {node.op} "
                 f"on {show_types(met)} beside {first.op} on {show_types(first_met)}"

@@ -131,6 +131,17 @@ def test_a_common_table_counts_once_and_tells_graphs_apart() -> None:
     torch.testing.assert_close(module(ids), functional.embedding(ids, table) @ table.T)
 
 
+def test_one_embedding_reads_sequences_of_two_lengths() -> None:
+    builder = GraphBuilder({"one": IDS, "two": Ids(3, 11)})
+    for name in ("one", "two"):
+        builder.add(TokenEmbedding(dim=4), name, name=f"embed.{name}", share="embed")
+    graph = builder.build({"one": "embed.one", "two": "embed.two"})
+    module = lower(graph, seed=0)
+    assert sum(parameter.numel() for parameter in module.parameters()) == cost(graph).params == 44
+    out = module(IDS.example(2), torch.zeros(2, 3, dtype=torch.long))
+    assert [tuple(value.shape) for value in out.values()] == [(2, 6, 4), (2, 3, 4)]
+
+
 class TestEmbeddingHead(OpConformance):
     cases = tuple(
         Case(EmbeddingHead(dim=3, pool=pool, activation=activation), TOKENS)
