@@ -19,7 +19,17 @@ from typing import Any
 
 from nasplat import content
 from nasplat.errors import SpaceError, UsageError, unknown
-from nasplat.space.axes import Axis, Numeric, Option, Patterns, holds, option_of, rules
+from nasplat.space.axes import (
+    Axis,
+    Numeric,
+    Option,
+    Patterns,
+    among,
+    holds,
+    matches,
+    option_of,
+    rules,
+)
 from nasplat.space.candidate import Candidate
 from nasplat.space.decisions import Scalar
 from nasplat.space.load import FOLDER, Types, load_module, load_space
@@ -204,8 +214,16 @@ def _keeps(space: Space, axis: str, choices: Choices, genotype: Mapping[str, Any
     held = space.axes[axis]
     if choices.free:
         return holds(space.axes, genotype, axis)
-    if isinstance(held, Numeric) or len(choices.options) == 1:
-        return all(holds(space.axes, genotype, axis, option) for option in choices.options)
+    if isinstance(held, Numeric):
+        met = [
+            value
+            for pattern in held.patterns
+            for path, value in genotype.items()
+            if matches(pattern, path)
+        ]
+        return bool(met) and all(among(value, choices.options) for value in met)
+    if len(choices.options) == 1:
+        return holds(space.axes, genotype, axis, choices.options[0])
     parts = [rules(option_of(axis, held, option)) for option in choices.options]
     occur = [any(rule.present(genotype) for rule in part) for part in parts]
     return any(occur) if choices.alternatives else all(occur)
