@@ -43,7 +43,7 @@ def crossvit(
         "large_scale": 14 / 15,
     }
     return published(
-        space="dual-branch",
+        space="hybrid-vit",
         stem={"two_patches": stem},
         stages=[StageDetails(blocks={"crossing": block}, depth=Of(rounds))],
         head={"two": {}},

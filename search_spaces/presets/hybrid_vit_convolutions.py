@@ -102,9 +102,10 @@ def resnet(
                 down={"residual": first},
             )
         )
-    stem: dict[str, Any] = {"channels": (Of(64),), "strides": (2,), "kernel": 7, "pool": True}
+    stem: dict[str, Any] = {"channels": (Of(width),), "strides": (2,), "kernel": 7, "pool": True}
     if radix:
-        stem |= {"channels": (Of(32), Of(32), Of(64)), "strides": (2, 1, 1), "kernel": 3}
+        widths = (Of(width // 2), Of(width // 2), Of(width))
+        stem |= {"channels": widths, "strides": (2, 1, 1), "kernel": 3}
     return published(
         stem={"convolutions": stem},
         stages=stages,
