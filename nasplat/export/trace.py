@@ -105,7 +105,7 @@ def _open_batch(module: nn.Module, inputs: int) -> tuple[Any, ...]:
     if inspect.Parameter.VAR_POSITIONAL not in kinds:
         return axes
     named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
-    return (*axes[:named], axes[named:])
+    return (*axes[:named], axes[named:]) if inputs > named else axes
 
 
 def _translate(program: torch.export.ExportedProgram) -> ir.Model:
