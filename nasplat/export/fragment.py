@@ -19,6 +19,7 @@ from torch import nn
 
 from nasplat.errors import ExportError
 from nasplat.export.trace import scopes, trace
+from nasplat.graph.fake_quant import LAYERS
 from nasplat.graph.op import Op
 from nasplat.graph.types import TensorType, show_types
 
@@ -43,12 +44,12 @@ class Weight:
 
 @dataclass(frozen=True)
 class Layer:
-    """One operator that multiplies by the weight of a linear or convolution layer.
+    """One operator that reads the weight of a linear, convolution or embedding layer.
 
     Attributes:
         path: The layer in the module, ``""`` when the module is the layer.
         operator: Position of its operator in the fragment.
-        weight: Initialiser that the operator reads as its second input.
+        weight: Initialiser that the operator reads: its second input, the first of a look-up.
         channel_axis: Axis of the output channels in that initialiser.
         output: Result of the layer, its bias included.
         bias: Initialiser of the bias, or ``None``.
@@ -180,27 +181,28 @@ def _with_folded_transposes(
 def _layers(
     operators: list[onnx.NodeProto], weights: Mapping[str, Weight], module: nn.Module
 ) -> tuple[Layer, ...]:
-    """Find what each linear and convolution layer of the module became."""
+    """Find what each linear, convolution and embedding layer of the module became."""
     found: list[Layer] = []
     for path, child in module.named_modules():
-        if type(child) not in (nn.Linear, nn.Conv2d):
+        if type(child) not in LAYERS:
             continue
         tensor = f"{path}.weight" if path else "weight"
         for index, operator in enumerate(operators):
-            weight = weights.get(operator.input[1]) if len(operator.input) > 1 else None
+            at = 0 if operator.op_type == "Gather" else 1
+            weight = weights.get(operator.input[at]) if len(operator.input) > 1 else None
             if weight is None or weight.tensor != tensor or not _inside(operator, path):
                 continue
             turned = operator.op_type == "Gemm" and any(
                 item.name == "transB" and item.i for item in operator.attribute
             )
-            if operator.op_type == "Conv" or turned:
+            if operator.op_type in ("Conv", "Gather") or turned:
                 axis = 0
             elif operator.op_type in ("MatMul", "Gemm"):
                 axis = 1
             else:
                 continue
             output, bias = _with_bias(operators, index, weights, f"{tensor[:-6]}bias")
-            found.append(Layer(path, index, operator.input[1], axis, output, bias))
+            found.append(Layer(path, index, operator.input[at], axis, output, bias))
     return tuple(sorted(found, key=lambda layer: layer.operator))
 
 

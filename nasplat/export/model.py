@@ -18,7 +18,7 @@ _LINE = 100
 _BITS = '''class Bits(NamedTuple):
     """Bit widths of a node: of its weights and of the activations that enter its layers."""
 
-    weight: int
+    weight: float
     activation: int'''
 
 _BUILD = '''def build(weights: str | Path | None = None) -> Model:

@@ -2,7 +2,8 @@
 
 Scales come from the trained module itself, so weights and the activations that enter a layer are rounded
 to the very levels it was trained with. Weights are held as int8, activations pass as uint8. Widths below
-8 are simulated in int8: they use only that many levels of it.
+8 are simulated in int8: they use only that many levels of it. What int8 cannot hold (activations of one
+bit, whose levels are not about zero, and 16 bits) is rounded in floating point.
 
 Runtimes fuse a convolution into integer arithmetic only when its result is rounded too. Where no layer
 rounds that result anyway, its range is taken from calibration data; this is the one rounding that the
@@ -23,7 +24,12 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from nasplat.export.assemble import Assembly, PlacedLayer
-from nasplat.graph.fake_quant import ActivationQuantiser, QuantConv2d, QuantLinear
+from nasplat.graph.fake_quant import (
+    ActivationQuantiser,
+    QuantLayer,
+    quantised_weight,
+    weight_scale,
+)
 
 Arrays = Mapping[str, NDArray[Any]]
 Ranges = Mapping[str, tuple[float, float]]
@@ -38,14 +44,14 @@ class QuantisedLayer:
         layer: The layer in the ``state_dict``.
         weight_bits: Width of its weights; 32 if they stay in floating point.
         activation_bits: Width of what enters it.
-        method: ``int8`` or ``simulated in int8``, for widths below 8.
-        weight: Initialiser that holds the levels.
+        method: ``int8``, ``simulated in int8`` for widths below 8, or ``simulated in floating point``.
+        weight: Initialiser that holds the levels, or the rounded weight.
         output: ``float``, or ``uint8`` where its result is rounded for the runtime's sake.
     """
 
     node: str
     layer: str
-    weight_bits: int
+    weight_bits: float
     activation_bits: int
     method: str
     weight: str
@@ -74,7 +80,7 @@ def quantise(
     narrow = [
         (layer, inner)
         for layer, inner in work
-        if isinstance(inner, QuantLinear | QuantConv2d) and _bits(inner) != (32, 32)
+        if isinstance(inner, QuantLayer) and _bits(inner) != (32, 32)
     ]
     writer = _Writer(made)
     done = [writer.layer(layer, inner) for layer, inner in narrow]
@@ -94,20 +100,18 @@ def quantise(
     ]
 
 
-def unplaced_layers(made: Assembly, module: nn.Module) -> dict[str, int]:
+def unplaced_layers(made: Assembly, module: nn.Module) -> dict[str, float]:
     """Layers with narrow weights for which the model has no operator, by path, with that width."""
     placed = {layer.path for layer in made.layers}
     return {
         path: inner.weight_bits
         for path, inner in module.named_modules()
-        if isinstance(inner, QuantLinear | QuantConv2d)
-        and inner.weight_bits < 32
-        and path not in placed
+        if isinstance(inner, QuantLayer) and inner.weight_bits < 32 and path not in placed
     }
 
 
 def levels_and_scales(
-    weight: torch.Tensor, bits: int
+    weight: torch.Tensor, bits: float
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The integer levels of a weight and one scale for each output channel, its axis 0.
 
@@ -115,19 +119,19 @@ def levels_and_scales(
 
     Args:
         weight: Shape ``(out, ...)``.
-        bits: 2, 4 or 8.
+        bits: A width of weights up to 8.
     """
     values = weight.detach().float()
-    top = float(2 ** (bits - 1) - 1)
-    magnitude = values.abs().flatten(1)
-    extent = magnitude.mean(1) if bits == 2 else magnitude.amax(1) / top
-    scale = extent.clamp(min=1e-8)
+    scale, top = weight_scale(values, bits)
     wide = scale.view(-1, *[1] * (values.dim() - 1))
-    levels = torch.round(values.clamp(-top * wide, top * wide) / wide).clamp(-top, top)
+    if bits == 1:
+        levels = torch.where(values < 0, -1.0, 1.0)
+    else:
+        levels = torch.round(values.clamp(-top * wide, top * wide) / wide).clamp(-top, top)
     return levels.to(torch.int8).cpu().numpy(), scale.cpu().numpy()
 
 
-def _bits(layer: QuantLinear | QuantConv2d) -> tuple[int, int]:
+def _bits(layer: QuantLayer) -> tuple[float, int]:
     """Width of weights and of activations."""
     inner = layer.quantise
     return layer.weight_bits, inner.bits if isinstance(inner, ActivationQuantiser) else 32
@@ -139,12 +143,14 @@ class _Writer:
     def __init__(self, made: Assembly) -> None:
         self.made = made
 
-    def layer(self, layer: PlacedLayer, inner: QuantLinear | QuantConv2d) -> QuantisedLayer:
+    def layer(self, layer: PlacedLayer, inner: QuantLayer) -> QuantisedLayer:
         """Round the weight and the input of one layer."""
         operator = next(item for item in self.made.operators if item.name == layer.operator)
         weight_bits, activation_bits = _bits(inner)
         scales: NDArray[np.float32] | None = None
-        if weight_bits < 32:
+        if weight_bits == 16:
+            self._rounded(layer, quantised_weight(inner.weight, 16))
+        elif weight_bits < 32:
             levels, scales = levels_and_scales(inner.weight, weight_bits)
             if layer.channel_axis == 1:
                 levels = levels.T
@@ -153,14 +159,16 @@ class _Writer:
             step = self._input(operator, inner.quantise)
             if scales is not None and weight_bits == activation_bits == 8:
                 self._bias(layer, operator, step * scales)
-        narrowest = min(weight_bits, activation_bits)
+        plain = weight_bits == 16 or activation_bits in (1, 16)
+        exact = min(weight_bits, activation_bits) == 8
+        method = "int8" if exact else "simulated in int8"
         return QuantisedLayer(
             node=layer.node,
             layer=layer.path,
             weight_bits=weight_bits,
             activation_bits=activation_bits,
-            method="int8" if narrowest == 8 else "simulated in int8",
-            weight=operator_weight(layer) if weight_bits < 32 else layer.weight,
+            method="simulated in floating point" if plain else method,
+            weight=operator_weight(layer) if scales is not None else layer.weight,
         )
 
     def wants_rounded_result(self, layer: PlacedLayer) -> bool:
@@ -215,8 +223,18 @@ class _Writer:
         )
         self._drop_unused(layer.weight)
 
+    def _rounded(self, layer: PlacedLayer, weight: torch.Tensor) -> None:
+        """Hold a weight that is rounded, in floating point."""
+        values = weight.detach().float().cpu().numpy()
+        if layer.channel_axis == 1:
+            values = values.T
+        held = numpy_helper.from_array(np.ascontiguousarray(values), layer.weight)
+        self.made.initializers[layer.weight] = held
+
     def _input(self, operator: onnx.NodeProto, quantiser: ActivationQuantiser) -> np.float32:
         """Round what enters an operator; returns the step between two levels."""
+        if quantiser.bits in (1, 16):
+            return self._plain_input(operator, quantiser)
         top = float(2**quantiser.bits - 1)
         low, high = quantiser.low.detach(), quantiser.high.detach()
         scale = ((high - low).clamp(min=1e-8) / top).float()
@@ -241,6 +259,49 @@ class _Writer:
         operator.input[0] = rounded
         self._insert_before(operator, *added, *pair)
         return step
+
+    def _plain_input(self, operator: onnx.NodeProto, quantiser: ActivationQuantiser) -> np.float32:
+        """Round what enters an operator in floating point."""
+        prefix = f"{operator.name}/input"
+        low, high = quantiser.low.detach(), quantiser.high.detach()
+        top = float(2**quantiser.bits - 1)
+        scale = ((high - low).clamp(min=1e-8) / top).float()
+        zero = torch.round(-low / scale)
+        numbers = {"low": low, "high": high, "step": scale, "zero": zero}
+        numbers |= {"middle": 0.5 * (low + high), "none": 0 * top * scale, "top": scale * 0 + top}
+        for name, number in numbers.items():
+            self._initializer(f"{prefix}.{name}", np.float32(number.item()))
+        steps: list[tuple[str, tuple[str, ...]]] = [
+            ("Clip", ("low", "high")),
+            ("Div", ("step",)),
+            ("Round", ()),
+            ("Add", ("zero",)),
+            ("Clip", ("none", "top")),
+            ("Sub", ("zero",)),
+            ("Mul", ("step",)),
+        ]
+        value, added = operator.input[0], []
+        if quantiser.bits == 1:
+            above = f"{prefix}/above"
+            added.append(
+                helper.make_node(
+                    "Greater", [value, f"{prefix}.middle"], [above], name=f"{prefix}/Greater"
+                )
+            )
+            levels = [f"{prefix}.high", f"{prefix}.low"]
+            value = f"{prefix}/rounded"
+            added.append(
+                helper.make_node("Where", [above, *levels], [value], name=f"{prefix}/Where")
+            )
+            steps = []
+        for index, (kind, read) in enumerate(steps):
+            made = f"{prefix}/{index}"
+            names = [value, *(f"{prefix}.{name}" for name in read)]
+            added.append(helper.make_node(kind, names, [made], name=f"{made}/{kind}"))
+            value = made
+        operator.input[0] = value
+        self._insert_before(operator, *added)
+        return np.float32(scale.item())
 
     def _bias(
         self, layer: PlacedLayer, operator: onnx.NodeProto, steps: NDArray[np.float32]

@@ -68,7 +68,9 @@ def cost(graph: Graph) -> Cost:
     for node, (_, counted) in zip(graph.live, node_costs(graph), strict=True):
         params += counted.params
         macs += counted.macs
-        weight_bits += counted.weights * node.bits.weight + (counted.params - counted.weights) * 32
+        # In hundredths of bits the width 1.58 is whole, and so is the sum.
+        each = round(100 * node.bits.weight)
+        weight_bits += counted.weights * each + (counted.params - counted.weights) * 3200
         width = node.bits.activation if counted.weights or node.share else 32
         for ref in node.inputs:
             if width > widest.get(ref, 0):
@@ -78,4 +80,4 @@ def cost(graph: Graph) -> Cost:
     for ref, width in widest.items():
         if source(ref) not in graph.inputs:
             activation_bits += graph.types[ref].numel * width
-    return Cost(params, macs, 2 * macs, -(-activation_bits // 8), -(-weight_bits // 8))
+    return Cost(params, macs, 2 * macs, -(-activation_bits // 8), -(-weight_bits // 800))

@@ -1,4 +1,4 @@
-"""Fake quantisation: linear and convolution layers that compute as if their numbers were narrow.
+"""Fake quantisation: linear, convolution and embedding layers that compute as if numbers were narrow.
 
 Weights are rounded per output channel, symmetric about zero; the activations that enter a layer per
 tensor, affine, over a range that follows the training batches. Gradients pass straight through the
@@ -8,12 +8,14 @@ nothing, so that an export can carry its source.
 
 References:
     [Bengio2013] Y. Bengio et al. Estimating or propagating gradients through stochastic neurons. 2013.
+    [Wang2023] H. Wang et al. BitNet: scaling 1-bit transformers for large language models. 2023.
     [Ma2024] S. Ma et al. The era of 1-bit LLMs: all large language models are in 1.58 bits. 2024.
+    [Tu2022] Z. Tu et al. AdaBin: improving binary neural networks with adaptive binary sets. ECCV 2022.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -28,22 +30,30 @@ def _straight_through(value: torch.Tensor, source: torch.Tensor) -> torch.Tensor
     return value.detach() + (source - source.detach())
 
 
-def quantised_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
+def weight_scale(weight: torch.Tensor, bits: float) -> tuple[torch.Tensor, float]:
+    """The step between two levels in every output channel, shape ``(out,)``, and the largest level."""
+    top = float(2 ** (round(bits) - 1) - 1) if bits > 1 else 1.0
+    magnitude = weight.detach().abs().flatten(1)
+    extent = magnitude.mean(1) if bits <= 2 else magnitude.amax(1) / top
+    return extent.clamp(min=1e-8), top
+
+
+def quantised_weight(weight: torch.Tensor, bits: float) -> torch.Tensor:
     """Round a weight, ``(out, ...)``, to ``2 ** bits - 1`` levels about zero in every output channel.
 
-    The scale of a channel is its largest magnitude over the largest level; at 2 bits, where that would
-    send most weights to zero, it is the mean magnitude [Ma2024].
+    The scale of a channel is its largest magnitude over the largest level; below 3 bits, where that would
+    send most weights to zero, it is the mean magnitude [Ma2024]. One bit leaves the sign [Wang2023].
 
     Args:
         weight: The floating-point weight, at least two axes.
-        bits: 2, 4 or 8; 32 returns the weight unchanged.
+        bits: A width of ``Bits.WIDTHS``; 32 returns the weight unchanged.
     """
     if bits >= 32:
         return weight
-    top = float(2 ** (bits - 1) - 1)
-    magnitude = weight.detach().abs().flatten(1)
-    extent = magnitude.mean(1) if bits == 2 else magnitude.amax(1) / top
-    scale = extent.clamp(min=1e-8).view(-1, *[1] * (weight.dim() - 1))
+    step, top = weight_scale(weight, bits)
+    scale = step.view(-1, *[1] * (weight.dim() - 1))
+    if bits == 1:
+        return _straight_through(torch.where(weight < 0, -scale, scale), weight)
     clipped = weight.clamp(-top * scale, top * scale)
     return _straight_through(torch.round(clipped / scale) * scale, clipped)
 
@@ -52,10 +62,11 @@ class ActivationQuantiser(nn.Module):
     """Round activations to ``2 ** bits`` levels over a range that follows the training batches.
 
     The range always holds zero and zero is always a level, so padding and ReLU stay exact. Before the
-    first training batch it is ``[-3, 3]``, which suits normalised activations.
+    first training batch it is ``[-3, 3]``, which suits normalised activations. With one bit there are two
+    levels, the mean less and plus the mean distance from it [Tu2022].
 
     Args:
-        bits: 2, 4 or 8.
+        bits: A width of ``Bits.ACTIVATION_WIDTHS`` below 32.
         momentum: Weight of a new batch in the moving range, in ``(0, 1]``; the first batch counts fully.
     """
 
@@ -75,6 +86,10 @@ class ActivationQuantiser(nn.Module):
         if self.training:
             with torch.no_grad():
                 self._follow(x)
+        if self.bits == 1:
+            clipped = torch.maximum(torch.minimum(x, self.high), self.low)
+            above = x > 0.5 * (self.low + self.high)
+            return _straight_through(torch.where(above, self.high, self.low), clipped)
         scale = (self.high - self.low).clamp(min=1e-8) / float(2**self.bits - 1)
         zero = torch.round(-self.low / scale)
         clipped = torch.maximum(torch.minimum(x, self.high), self.low)
@@ -84,8 +99,13 @@ class ActivationQuantiser(nn.Module):
     def _follow(self, x: torch.Tensor) -> None:
         """Move the range towards this batch's; out of place, for a layer may run twice before backward."""
         share = torch.where(self.batches == 0, 1.0, self.momentum).to(self.low)
-        self.low = torch.lerp(self.low, x.amin().clamp(max=0.0).to(self.low), share)
-        self.high = torch.lerp(self.high, x.amax().clamp(min=0.0).to(self.high), share)
+        low, high = x.amin().clamp(max=0.0), x.amax().clamp(min=0.0)
+        if self.bits == 1:
+            mean = x.mean()
+            distance = (x - mean).abs().mean()
+            low, high = mean - distance, mean + distance
+        self.low = torch.lerp(self.low, low.to(self.low), share)
+        self.high = torch.lerp(self.high, high.to(self.high), share)
         self.batches = self.batches + 1
 
     def extra_repr(self) -> str:
@@ -95,120 +115,138 @@ class ActivationQuantiser(nn.Module):
 class QuantLinear(nn.Linear):
     """A linear layer, ``(..., in) -> (..., out)``, whose weights and inputs are rounded.
 
-    Args:
-        in_features: Width of the input.
-        out_features: Width of the output.
-        bias: Whether a bias, kept in floating point, is added.
-        weight_bits: 2, 4, 8 or 32.
-        activation_bits: 2, 4, 8 or 32.
+    Like all layers here it is made as torch's and then told its widths by :func:`fake_quantise`; the
+    bias stays in floating point. While ``rounding`` is off it computes in floating point.
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        bias: bool = True,
-        weight_bits: int = 32,
-        activation_bits: int = 32,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features, bias, device=device)
-        self.weight_bits = weight_bits
-        self.quantise = (
-            ActivationQuantiser(activation_bits) if activation_bits < 32 else nn.Identity()
-        )
+    weight_bits: float = 32
+    rounding: bool = True
+    quantise: nn.Module
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.rounding:
+            return super().forward(input)
         weight = quantised_weight(self.weight, self.weight_bits)
         return functional.linear(self.quantise(input), weight, self.bias)
 
 
-class QuantConv2d(nn.Conv2d):
-    """A convolution of planes, ``(B, C, H, W)``, whose weights and inputs are rounded.
+class QuantConv1d(nn.Conv1d):
+    """A convolution of series, ``(B, C, L)``, whose weights and inputs are rounded."""
 
-    The arguments are those of :class:`torch.nn.Conv2d`, then the bits as in :class:`QuantLinear`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        weight_bits: int = 32,
-        activation_bits: int = 32,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            device=device,
-        )
-        self.weight_bits = weight_bits
-        self.quantise = (
-            ActivationQuantiser(activation_bits) if activation_bits < 32 else nn.Identity()
-        )
+    weight_bits: float = 32
+    rounding: bool = True
+    quantise: nn.Module
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.rounding:
+            return super().forward(input)
         weight = quantised_weight(self.weight, self.weight_bits)
         return self._conv_forward(self.quantise(input), weight, self.bias)
 
 
-def _quantised(layer: nn.Linear | nn.Conv2d, bits: Bits) -> nn.Module:
-    """The narrow twin of a layer; it takes over the very parameters and draws no random numbers."""
-    has_bias = layer.bias is not None
-    twin: QuantLinear | QuantConv2d
+class QuantConv2d(nn.Conv2d):
+    """A convolution of planes, ``(B, C, H, W)``, whose weights and inputs are rounded."""
+
+    weight_bits: float = 32
+    rounding: bool = True
+    quantise: nn.Module
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.rounding:
+            return super().forward(input)
+        weight = quantised_weight(self.weight, self.weight_bits)
+        return self._conv_forward(self.quantise(input), weight, self.bias)
+
+
+class QuantConv3d(nn.Conv3d):
+    """A convolution of volumes, ``(B, C, D, H, W)``, whose weights and inputs are rounded."""
+
+    weight_bits: float = 32
+    rounding: bool = True
+    quantise: nn.Module
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.rounding:
+            return super().forward(input)
+        weight = quantised_weight(self.weight, self.weight_bits)
+        return self._conv_forward(self.quantise(input), weight, self.bias)
+
+
+class QuantEmbedding(nn.Embedding):
+    """A table of vectors, ``(...) -> (..., dim)``, whose rows are rounded each by itself."""
+
+    weight_bits: float = 32
+    rounding: bool = True
+    quantise: nn.Module
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.rounding:
+            return super().forward(input)
+        weight = quantised_weight(self.weight, self.weight_bits)
+        return functional.embedding(input, weight, self.padding_idx)
+
+
+QuantLayer = QuantLinear | QuantConv1d | QuantConv2d | QuantConv3d | QuantEmbedding
+"""A layer whose numbers are narrow."""
+_CONVOLUTIONS: dict[type[nn.Module], Any] = {
+    nn.Conv1d: QuantConv1d,
+    nn.Conv2d: QuantConv2d,
+    nn.Conv3d: QuantConv3d,
+}
+LAYERS: tuple[type[nn.Module], ...] = (nn.Linear, nn.Embedding, *_CONVOLUTIONS)
+"""The layers of torch that have a narrow twin."""
+
+
+def _twin(layer: nn.Module) -> QuantLayer:
+    """The narrow twin of a layer, without weights."""
     if isinstance(layer, nn.Linear):
-        twin = QuantLinear(
-            layer.in_features,
-            layer.out_features,
-            has_bias,
-            bits.weight,
-            bits.activation,
-            device="meta",
-        )
-    else:
-        twin = QuantConv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]  # torch types it as a tuple of any length
-            layer.stride,  # type: ignore[arg-type]  # the same
-            layer.padding,  # type: ignore[arg-type]  # the same
-            layer.dilation,  # type: ignore[arg-type]  # the same
-            layer.groups,
-            has_bias,
-            bits.weight,
-            bits.activation,
-            device="meta",
-        )
-    twin.weight, twin.bias = layer.weight, layer.bias
+        has_bias = layer.bias is not None
+        return QuantLinear(layer.in_features, layer.out_features, has_bias, device="meta")
+    if isinstance(layer, nn.Embedding):
+        rows, width = layer.num_embeddings, layer.embedding_dim
+        return QuantEmbedding(rows, width, layer.padding_idx, device="meta")
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    twin: QuantLayer = _CONVOLUTIONS[type(layer)](
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        layer.groups,
+        layer.bias is not None,
+        device="meta",
+    )
+    return twin
+
+
+def _quantised(layer: nn.Module, bits: Bits) -> nn.Module:
+    """The narrow twin of a layer; it takes over the very parameters and draws no random numbers."""
+    twin = _twin(layer)
+    twin.weight_bits = bits.weight
+    wide = bits.activation >= 32 or isinstance(twin, QuantEmbedding)
+    twin.quantise = nn.Identity() if wide else ActivationQuantiser(bits.activation)
+    for name, parameter in layer.named_parameters(recurse=False):
+        setattr(twin, name, parameter)
     return twin.train(layer.training)
 
 
 def fake_quantise(module: nn.Module, bits: Bits) -> nn.Module:
-    """Make every linear and 2-D convolution layer of a module compute at these bits.
+    """Make every linear, convolution and embedding layer of a module compute at these bits.
 
     Names of parameters stay as they are; the module is changed in place.
 
     Args:
-        module: Any module; layers of subclasses of ``Linear`` and ``Conv2d`` are left alone.
-        bits: Width of weights and of the activations that enter a layer.
+        module: Any module; layers of subclasses of torch's are left alone, and so are transposed
+            convolutions.
+        bits: Width of weights and of the activations that enter a layer; what enters an embedding are
+            numbers of rows.
 
     Returns:
         The module, or its narrow twin when it is such a layer itself.
     """
-    if type(module) in (nn.Linear, nn.Conv2d):
-        return _quantised(module, bits)  # type: ignore[arg-type]  # narrowed by the exact types
+    if type(module) in LAYERS:
+        return _quantised(module, bits)
     for name, child in list(module.named_children()):
         setattr(module, name, fake_quantise(child, bits))
     return module

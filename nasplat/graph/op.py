@@ -46,21 +46,28 @@ def _items(expression: Expression) -> tuple[Expression, ...]:
 class Bits:
     """Bit widths of a node: of its weights and of the activations that enter them.
 
-    Both in ``{2, 4, 8, 32}``; 32 means floating point.
+    32 means floating point. Weights of 1 bit have two levels, of 1.58 bits three, as with 2 bits; what
+    differs is how densely they are stored.
 
     Raises:
         GraphTypeError: A width is not one of these.
     """
 
-    WIDTHS: ClassVar[tuple[int, ...]] = (2, 4, 8, 32)
+    WIDTHS: ClassVar[tuple[float, ...]] = (1, 1.58, 2, 3, 4, 6, 8, 16, 32)
+    """Widths of weights."""
+    ACTIVATION_WIDTHS: ClassVar[tuple[int, ...]] = (1, 2, 4, 6, 8, 16, 32)
+    """Widths of activations."""
 
-    weight: int = 32
+    weight: float = 32
     activation: int = 32
 
     def __post_init__(self) -> None:
-        for name, value in (("weight", self.weight), ("activation", self.activation)):
-            if value not in self.WIDTHS:
-                raise GraphTypeError(f"{name} bits must be one of {self.WIDTHS}, got {value!r}")
+        for name, value, known in (
+            ("weight", self.weight, self.WIDTHS),
+            ("activation", self.activation, self.ACTIVATION_WIDTHS),
+        ):
+            if value not in known:
+                raise GraphTypeError(f"{name} bits must be one of {known}, got {value!r}")
 
     @property
     def quantised(self) -> bool:

@@ -19,7 +19,8 @@ class Quantised(Combinator):
     Args:
         body: The part.
         weight: Bits of weights, one of ``Bits.WIDTHS``, a decision over them, or a formula.
-        activation: Bits of the activations that enter its nodes, likewise.
+        activation: Bits of the activations that enter its nodes, one of ``Bits.ACTIVATION_WIDTHS``,
+            likewise.
 
     Raises:
         SpaceError: A width is not one that a graph can have.
@@ -30,13 +31,13 @@ class Quantised(Combinator):
     activation: Any = 32
 
     def __post_init__(self) -> None:
-        for width in (self.weight, self.activation):
+        for name, width in (("weight", self.weight), ("activation", self.activation)):
             met = [] if is_open(width) else [width]
             if isinstance(width, Decision):
                 met = [width.value(index) for index in range(width.count or 0)]
             try:
                 for value in met:
-                    Bits(value)
+                    Bits(**{name: value})
             except GraphTypeError as error:
                 raise SpaceError(f"Quantised: {error.message}") from error
 
@@ -50,7 +51,7 @@ class Quantised(Combinator):
         weights, weight = compiler.reader(self.weight, place, "weight_bits")
         activations, activation = compiler.reader(self.activation, place, "activation_bits")
         part = compiler.part(self.body, place)
-        made: dict[tuple[int, int], Bits] = {}
+        made: dict[tuple[float, int], Bits] = {}
 
         def emit(run: Run, refs: Refs) -> Refs:
             key = (weight(run.values), activation(run.values))

@@ -17,7 +17,9 @@ from nasplat.export.onnx import build_onnx, to_onnx
 from nasplat.graph.graph import Graph, GraphBuilder
 from nasplat.graph.lower import lower
 from nasplat.graph.op import Bits
-from nasplat.graph.types import Image
+from nasplat.graph.types import Ids, Image, Volume
+from nasplat.ops.conv import Conv
+from nasplat.ops.text import TokenEmbedding
 from tests.export.nets import (
     SmallFrozen,
     SmallHead,
@@ -129,7 +131,19 @@ def test_an_output_may_be_an_input_and_one_value_may_have_two_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "bits", [Bits(8, 8), Bits(4, 4), Bits(2, 4), Bits(8, 32), Bits(32, 8)], ids=str
+    "bits",
+    [
+        Bits(8, 8),
+        Bits(4, 4),
+        Bits(2, 4),
+        Bits(8, 32),
+        Bits(32, 8),
+        Bits(1, 32),
+        Bits(3, 1),
+        Bits(16, 16),
+        Bits(1.58, 6),
+    ],
+    ids=str,
 )
 def test_without_calibration_quantised_nodes_differ_by_rounding_ties_only(bits: Bits) -> None:
     graph = network(bits)
@@ -197,6 +211,27 @@ def test_a_narrow_width_uses_only_its_levels_and_says_so() -> None:
     for layer in made_onnx.layers:
         assert layer.method == "simulated in int8"
         assert np.abs(onnx.numpy_helper.to_array(held[layer.weight])).max() == 7
+
+
+@pytest.mark.parametrize("bits", [Bits(8, 8), Bits(1, 4)], ids=str)
+def test_embeddings_and_convolutions_of_any_number_of_axes_are_narrow_too(bits: Bits) -> None:
+    add = GraphBuilder({"ids": Ids(6, 11), "volume": Volume(4, 3, 4, 5)})
+    (x,) = add.add(TokenEmbedding(dim=8), "ids", name="embed", bits=bits)
+    (x,) = add.add(Conv(kernel=3, causal=True), x, name="text", bits=bits)
+    (y,) = add.add(Conv(channels=3), "volume", name="solid", bits=bits)
+    graph = add.build({"text": x, "solid": y})
+    module, inputs = (
+        lower(graph, seed=0).eval(),
+        [item.example(2) for item in graph.inputs.values()],
+    )
+    made_onnx = build_onnx(graph, module, batch=None)
+    assert not made_onnx.unplaced
+    assert [layer.layer for layer in made_onnx.layers] == [
+        "embed.embedding",
+        "text.conv",
+        "solid.conv",
+    ]
+    assert difference(run(made_onnx.model, *inputs), eager(graph, module, *inputs)) < 1e-4
 
 
 def test_what_cannot_be_captured_is_named_with_its_node() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nasplat.graph.cost import Cost, cost, node_costs
 from nasplat.graph.graph import Graph, Node
 from nasplat.graph.op import Bits
@@ -32,6 +34,11 @@ def test_a_sharing_group_holds_its_parameters_once_and_computes_each_time() -> N
 def test_weight_bits_apply_to_matrices_and_not_to_biases() -> None:
     nodes = [Node("a", Dense(), ("x",), bits=Bits(weight=4))]
     assert cost(Graph(X, nodes, {"y": "a"})).weight_bytes == 16 // 2 + 4 * 4
+
+
+def test_three_levels_are_stored_in_1_58_bits() -> None:
+    nodes = [Node("a", Dense(), ("x",), bits=Bits(weight=1.58))]
+    assert cost(Graph(X, nodes, {"y": "a"})).weight_bytes == math.ceil(16 * 1.58 / 8) + 4 * 4
 
 
 def test_a_tensor_is_as_wide_as_its_widest_reader() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from nasplat.graph.fake_quant import (
     ActivationQuantiser,
     QuantConv2d,
+    QuantLayer,
     QuantLinear,
     fake_quantise,
     quantised_weight,
@@ -28,7 +29,7 @@ def _net() -> nn.Sequential:
     )
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 def test_each_output_channel_has_at_most_so_many_levels_symmetric_about_zero(bits: int) -> None:
     weight = torch.randn(4, 40, 9, 9) * torch.tensor([0.01, 1.0, 5.0, 100.0]).view(4, 1, 1, 1)
     rounded = quantised_weight(weight, bits)
@@ -51,6 +52,21 @@ def test_two_bits_leave_three_levels_at_the_mean_magnitude() -> None:
     assert quantised_weight(weight, 2).tolist() == [[0.0, 0.0, 1.0, -1.0]]
 
 
+def test_one_bit_leaves_the_sign_and_1_58_bits_leave_three_levels() -> None:
+    weight = torch.tensor([[0.1, -0.4, 1.0, -2.5]], requires_grad=True)
+    binary = quantised_weight(weight, 1)
+    assert binary.tolist() == [[1.0, -1.0, 1.0, -1.0]]
+    torch.autograd.backward(binary.sum())
+    assert weight.grad is not None and weight.grad.tolist() == [[1.0] * 4]
+    assert torch.equal(quantised_weight(weight, 1.58), quantised_weight(weight, 2))
+
+
+def test_sixteen_bits_round_finely() -> None:
+    weight = torch.randn(2, 30)
+    moved = (quantised_weight(weight, 16) - weight).abs().amax()
+    assert 0 < moved < 1e-4 * weight.abs().amax()
+
+
 def test_a_channel_of_zeros_stays_zero() -> None:
     assert not quantised_weight(torch.zeros(2, 3), 4).any()
 
@@ -68,6 +84,13 @@ def test_activations_have_so_many_levels_and_zero_is_one_of_them() -> None:
     assert len(y.unique()) <= 16
     assert y[0] == 0.0
     assert (y - x).abs().max() <= 0.51 * 3 / 15
+
+
+def test_one_bit_of_activations_leaves_two_levels_about_their_mean() -> None:
+    quantiser = ActivationQuantiser(1).train()
+    assert quantiser(torch.tensor([0.0, 0.0, 4.0, 4.0, 7.0])).unique().tolist() == pytest.approx(
+        [0.6, 5.4]
+    )
 
 
 def test_the_range_is_the_first_batchs_then_moves_slowly_and_stands_still_in_evaluation() -> None:
@@ -107,8 +130,27 @@ def test_every_linear_and_convolution_is_replaced_and_keeps_its_parameters() -> 
     assert 0 < difference < 0.05
 
 
-def test_a_layer_by_itself_is_replaced_too() -> None:
-    assert isinstance(fake_quantise(nn.Linear(2, 3), Bits(4, 32)), QuantLinear)
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(4, 3), (2, 4)),
+        (nn.Conv1d(4, 6, 3, 2, 1, groups=2, bias=False), (2, 4, 7)),
+        (nn.Conv2d(4, 3, (1, 3), dilation=2), (2, 4, 5, 7)),
+        (nn.Conv3d(4, 3, 3, padding=1), (2, 4, 3, 4, 5)),
+        (nn.Embedding(5, 4), ()),
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_a_layer_by_itself_is_replaced_and_rounds_or_not(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    x = torch.randn(*shape) if shape else torch.tensor([[0, 4, 2]])
+    wanted = layer(x)
+    twin = fake_quantise(layer, Bits(4, 8))
+    assert isinstance(twin, QuantLayer)
+    assert not torch.allclose(twin(x), wanted)
+    twin.rounding = False
+    assert torch.equal(twin(x), wanted)
 
 
 def test_it_draws_no_random_numbers() -> None:
@@ -125,7 +167,9 @@ def test_a_layer_used_twice_can_be_trained() -> None:
     assert gradient is not None and gradient.isfinite().all() and gradient.any()
 
 
-@pytest.mark.parametrize("bits", [Bits(2, 2), Bits(4, 8), Bits(8, 32), Bits(32, 4)])
+@pytest.mark.parametrize(
+    "bits", [Bits(2, 2), Bits(4, 8), Bits(8, 32), Bits(32, 4), Bits(1, 32), Bits(1.58, 1)]
+)
 def test_a_narrow_net_learns(bits: Bits) -> None:
     net = fake_quantise(_net(), bits).train()
     x = torch.randn(16, 3, 8, 8)

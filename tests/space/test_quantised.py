@@ -38,7 +38,7 @@ def test_one_decision_can_set_both_widths() -> None:
     assert space.build({"bits": 4}).graph.nodes[0].bits == Bits(4, 8)
 
 
-@pytest.mark.parametrize("weight", [3, Choice(32, 5), "8"])
+@pytest.mark.parametrize("weight", [7, Choice(32, 5), "8"])
 def test_widths_that_graphs_do_not_have_are_refused(weight: object) -> None:
     with pytest.raises(SpaceError, match="weight bits must be one of"):
         Quantised(Keep(), weight=weight)
