@@ -127,6 +127,9 @@ class Compiler:
         self._by_key: dict[object, Point] = {}
         self._nodes: set[str] = set()
         self._homes: dict[int, tuple[int, ...]] = {}
+        self._opened: dict[
+            int, tuple[tuple[str, Any], ...]
+        ] = {}  # of ops that the root keeps alive
         for met, owners in _occurrences(root, ()):
             self._homes[id(met)] = _common(self._homes.get(id(met), owners), owners)
 
@@ -269,11 +272,10 @@ class Compiler:
 
     def _op(self, op: Op, place: Place) -> Part:
         name, share = self.node(place)
-        opened = {
-            item.name: self.reader(getattr(op, item.name), place, item.name)
-            for item in fields(op)  # type: ignore[arg-type]  # every concrete op is a dataclass
-            if is_open(getattr(op, item.name))
-        }
+        if id(op) not in self._opened:
+            self._opened[id(op)] = (op, open_fields(op))  # the op is kept: ids stay good
+        _, found = self._opened[id(op)]
+        opened = {label: self.reader(value, place, label) for label, value in found}
         if not opened:
 
             def emit_closed(run: Run, refs: Refs) -> Refs:
@@ -349,6 +351,12 @@ def inside(value: object) -> Iterator[object]:
     elif is_dataclass(value) and not isinstance(value, type):
         for item in fields(value):
             yield getattr(value, item.name)
+
+
+def open_fields(op: Op) -> tuple[tuple[str, Any], ...]:
+    """The fields of an op that hold decisions, with what they hold."""
+    held = ((item.name, getattr(op, item.name)) for item in fields(op))  # type: ignore[arg-type]  # every concrete op is a dataclass
+    return tuple((name, value) for name, value in held if is_open(value))
 
 
 def is_open(value: object) -> bool:
