@@ -127,9 +127,7 @@ class Compiler:
         self._by_key: dict[object, Point] = {}
         self._nodes: set[str] = set()
         self._homes: dict[int, tuple[int, ...]] = {}
-        self._opened: dict[
-            int, tuple[tuple[str, Any], ...]
-        ] = {}  # of ops that the root keeps alive
+        self._opened: dict[int, tuple[Op, tuple[tuple[str, Any], ...]]] = {}
         for met, owners in _occurrences(root, ()):
             self._homes[id(met)] = _common(self._homes.get(id(met), owners), owners)
 
