@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from nasplat.blocks.series_blocks import ATTENTIVE, CONVOLUTIONAL, HYBRIDS
 from nasplat.space.axes import Axis, Numeric, Rule
 
-BLOCK = "**.block"
+BLOCK = "**.arrangement"
 ATTENTION = "**.attention"
+TOKENIZED = ("stages", "u_shape", "encoder_decoder", "masked", "exits")
+"""Networks in which the way from samples to positions is open."""
 
 
 def one(pattern: str, *values: bool | int | float | str) -> Rule:
@@ -18,6 +20,10 @@ def one(pattern: str, *values: bool | int | float | str) -> Rule:
 
 def _network(*names: str) -> Rule:
     return one("network", *names)
+
+
+def _tokenizer(name: str) -> Rule:
+    return Rule({"network": TOKENIZED, "**.tokenizer": (name,)})
 
 
 AXES: Mapping[str, Axis] = {
@@ -43,14 +49,14 @@ AXES: Mapping[str, Axis] = {
             Rule(
                 {
                     "network": ("u_shape",),
-                    "u.*.encode.block": CONVOLUTIONAL,
-                    "u.*.decode.block": CONVOLUTIONAL,
-                    "u.bottom.block": ATTENTIVE,
+                    "u.*.encode.arrangement": CONVOLUTIONAL,
+                    "u.*.decode.arrangement": CONVOLUTIONAL,
+                    "u.bottom.arrangement": ATTENTIVE,
                 }
             ),
         ),
         "attention_early_conv_late": Rule(
-            {"encoder.*.block": ATTENTIVE, "decoder.*.block": CONVOLUTIONAL}
+            {"encoder.*.arrangement": ATTENTIVE, "decoder.*.arrangement": CONVOLUTIONAL}
         ),
     },
     "token_mixer": {
@@ -82,7 +88,7 @@ AXES: Mapping[str, Axis] = {
     "attention_kernel": {
         "softmax": (one(ATTENTION, "global", "window", "pooled"), one(BLOCK, "gated")),
         "linear": (one(ATTENTION, "linear"), one(BLOCK, "gated")),
-        "block_sparse": one(ATTENTION, "sparse"),
+        "block_sparse": (one("domains.attend", "sparse"), one(ATTENTION, "sparse")),
     },
     "attention_pooling": {
         "none": one(ATTENTION, "global", "linear", "window", "sparse"),
@@ -165,7 +171,7 @@ AXES: Mapping[str, Axis] = {
         "quantised_residual": one("**.merge", "quantised"),
     },
     "downsample": {
-        "none": one("**.down", "none"),
+        "none": Rule({"network": ("stages",), "stages.*.down": ("none",)}),
         "temporal_stride": one("**.down", "conv", "query", "pool"),
         "strided_conv": one("**.down", "conv"),
         "pool": one("**.down", "pool"),
@@ -176,15 +182,12 @@ AXES: Mapping[str, Axis] = {
         "transposed_conv": one("**.up", "transposed"),
     },
     "tokenizer": {
-        "patch": one("**.tokenizer", "patch"),
-        "conv_patch": one("**.tokenizer", "conv_patch"),
-        "spectrogram": (
-            one("**.tokenizer", "spectrogram"),
-            _network("two_domains"),
-        ),
+        "patch": _tokenizer("patch"),
+        "conv_patch": _tokenizer("conv_patch"),
+        "spectrogram": (one("**.tokenizer", "spectrogram"), _network("two_domains")),
         "series_variables": (
-            one("**.tokenizer", "series_variables"),
             _network("grid", "two_modalities"),
+            _tokenizer("series_variables"),
         ),
         "single_vq": one("**.quantiser", "single"),
         "residual_vq": one("**.quantiser", "residual"),
@@ -206,13 +209,13 @@ AXES: Mapping[str, Axis] = {
     "branch_fusion": {
         "concat": (one(BLOCK, "split"), one("**.fusion", "concat")),
         "gated": (one(BLOCK, "gated"), one("**.fusion", "gated")),
-        "retrieval": one("**.fusion", "retrieval"),
+        "retrieval": one("modalities.fusion", "retrieval"),
         "cross_attention": one("**.fusion", "cross_attention"),
         "bidirectional_cross_attention": (
             one("**.meet", "bidirectional_cross_attention"),
             one("**.fusion", "bidirectional_cross_attention"),
         ),
-        "sum": one("**.fusion", "sum"),
+        "sum": (one("groups.fusion", "sum"), one("modalities.fusion", "sum")),
     },
     "fusion_stage": {
         "middle": (one("**.meet", "bidirectional_cross_attention"), one("**.middle", "cross")),
@@ -220,7 +223,7 @@ AXES: Mapping[str, Axis] = {
     },
     "modality_fusion": {
         "cross_attention": one("**.fusion", "cross_attention"),
-        "late_merge": one("**.fusion", "late_merge"),
+        "late_merge": one("groups.fusion", "late_merge"),
     },
     "conditioning": {
         "none": one("conditioning", "none"),

@@ -29,6 +29,7 @@ from nasplat.graph.op import Expression
 from nasplat.ops.attention import LinearAttention, SelfAttention
 from nasplat.ops.attention_edges import AttentionApply, AttentionScores
 from nasplat.ops.attention_pooled import PooledAttention
+from nasplat.ops.attention_sparse import BlockSparseAttention
 from nasplat.ops.attention_window import WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, SeparableConv, SqueezeGate
 from nasplat.ops.ffn import MLP, GatedMLP
@@ -130,7 +131,7 @@ class Style:
 
 
 def attention(style: Style) -> Expression:
-    """Attention over all positions, within windows, in linear time, or on pooled keys and values."""
+    """Attention over all positions, within windows, in linear time, pooled, or of chosen blocks."""
     domains = style.domains
 
     def heads() -> Any:
@@ -143,6 +144,16 @@ def attention(style: Style) -> Expression:
         ),
         linear=LinearAttention(feature_map=Choice("relu", "elu"), heads=heads()),
         pooled=PooledAttention(kv_stride=2, pool="avg", heads=heads()),
+        sparse=sparse(style),
+    )
+
+
+def sparse(style: Style) -> Expression:
+    """Attention of blocks of positions to the few blocks that match them best."""
+    return BlockSparseAttention(
+        block=Choice(*style.domains.windows),
+        density=Choice(0.25, 0.5),
+        heads=number(style.domains.heads),
     )
 
 
@@ -241,7 +252,7 @@ def block(style: Style, slot: str) -> Expression:
             second=full(Conv(kernel=kernel, dilation=2, causal=True, norm="batch")),
         ),
     }
-    return Shared(f"{slot}.block", Choose(**options))
+    return Shared(f"{slot}.arrangement", Choose(**options))
 
 
 def modules(style: Style, convolve: Expression, ffn: Expression) -> Expression:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nasplat.blocks.series_blocks import convolution, feed_forward, number
+from nasplat.blocks.series_blocks import convolution, feed_forward, number, sparse
 from nasplat.blocks.series_networks import Scale, cross
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Series, TensorType
@@ -78,10 +78,11 @@ def _inner(scale: Scale) -> Expression:
     style = scale.style
     heads = number(style.domains.heads)
     attend = Shared(
-        "domains.attention",
+        "domains.attend",
         Choose(
             **{"global": SelfAttention(heads=heads)},
             linear=LinearAttention(heads=heads),
+            sparse=sparse(style),
         ),
     )
     ffn = Shared("domains.ffn", feed_forward(style))

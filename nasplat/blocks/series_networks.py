@@ -129,13 +129,13 @@ def down(scale: Scale, slot: str, level: int, always: bool = False) -> Expressio
     """To the next stage, with fewer positions or as many: strided convolution, pool, strided queries."""
     width = scale.width(slot, level)
     heads = number(scale.style.domains.heads)
+    query = PooledAttention(query_stride=2, kv_stride=1, pool="avg", heads=heads)
     options: dict[str, Expression] = {
         "conv": StridedConv(channels=width),
         "pool": PoolProjection(channels=width, mode=Choice("avg", "max")),
+        "query": query >> Conv(channels=width, kernel=1),
     }
     if not always:
-        query = PooledAttention(query_stride=2, kv_stride=1, pool="avg", heads=heads)
-        options["query"] = query >> Conv(channels=width, kernel=1)
         options["none"] = Conv(channels=width, kernel=1)
     return Choose(**options)
 
