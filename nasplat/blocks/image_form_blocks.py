@@ -12,6 +12,8 @@ References:
     [Maaz2022] M. Maaz et al. EdgeNeXt. ECCV workshops 2022.
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
+    [Huang2017] G. Huang et al. Densely connected convolutional networks. CVPR 2017.
+    [Yu2024] W. Yu et al. InceptionNeXt: when Inception meets ConvNeXt. CVPR 2024.
     [Chu2023] X. Chu et al. Conditional positional encodings for vision transformers. ICLR 2023.
 """
 
@@ -24,7 +26,7 @@ from nasplat.blocks.image_forms import POSITIONS
 from nasplat.graph.op import Expression, Sequence
 from nasplat.ops.attention import CrossCovarianceAttention, SelfAttention
 from nasplat.ops.attention_pooled import PooledAttention
-from nasplat.ops.attention_window import WindowAttention
+from nasplat.ops.attention_window import DilatedGroupAttention, WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, SqueezeGate
 from nasplat.ops.ffn import MLP, DepthwiseMLP
 from nasplat.ops.merge import Add, Concat, Split
@@ -35,7 +37,7 @@ from nasplat.ops.resample import Pool
 from nasplat.ops.selective import SelectiveMerge
 from nasplat.space.choose import Optional
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import First, Parallel, Pick, Steps
+from nasplat.space.wiring import Each, First, Parallel, Pick, Steps
 
 
 def unit(
@@ -77,9 +79,24 @@ def unit(
     return Steps(**parts)
 
 
-def convnext(kernel: Any = 7, ratio: Any = 4, norm: Any = "layer", scale: Any = True) -> Expression:
-    """A depthwise convolution, a norm and an MLP beside the input [Liu2022]."""
-    body = Steps(conv=DepthwiseConv(kernel=kernel), norm=normalisation(norm), mlp=MLP(ratio=ratio))
+def convnext(
+    kernel: Any = 7,
+    ratio: Any = 4,
+    norm: Any = "layer",
+    scale: Any = True,
+    mixer: Expression | None = None,
+) -> Expression:
+    """A depthwise convolution, a norm and an MLP beside the input [Liu2022].
+
+    Args:
+        kernel: Odd side of the kernel.
+        ratio: Hidden over outer channels of the MLP.
+        norm: Normalisation behind the convolution.
+        scale: Whether the result is scaled, channel by channel.
+        mixer: Stands in the place of the convolution; None: nothing does.
+    """
+    conv = DepthwiseConv(kernel=kernel) if mixer is None else mixer
+    body = Steps(conv=conv, norm=normalisation(norm), mlp=MLP(ratio=ratio))
     return Residual(body, scale=Optional(LayerScale(), present=scale))
 
 
@@ -246,6 +263,41 @@ def attending_step(
     )
 
 
+def inception(shares: tuple[float, ...], band: int = 11) -> Expression:
+    """Shares of the channels: as they are, in a square, in a row and in a column convolved [Yu2024].
+
+    Args:
+        shares: Channels of each of the four beside the others.
+        band: Odd length of the row and of the column.
+    """
+    return Steps(
+        split=Split(parts=4, shares=shares),
+        each=Each(
+            kept=Pick(0),
+            square=DepthwiseConv(kernel=3),
+            row=DepthwiseConv(kernel=(1, band)),
+            column=DepthwiseConv(kernel=(band, 1)),
+        ),
+        concat=Concat(project=False),
+    )
+
+
+def dense(growth: Any, inner: Any) -> Expression:
+    """New channels beside all that came in, from a norm and two convolutions [Huang2017].
+
+    Args:
+        growth: Channels that are added.
+        inner: Channels between the two convolutions.
+    """
+    new = Steps(
+        norm=normalisation("batch"),
+        activation=Activation(form="relu"),
+        first=Conv(channels=inner, kernel=1, norm="batch", activation="relu"),
+        second=Conv(channels=growth, kernel=3, bias=False),
+    )
+    return Parallel(kept=Pick(0), new=new, fuse=Concat(project=False))
+
+
 def grouped_mlp(channels: Any, hidden: Any, groups: Any = 8) -> Expression:
     """Widen, convolve in groups, narrow, without biases [Chen2021]."""
     inner: dict[str, Any] = {"activation": "gelu", "bias": False}
@@ -263,6 +315,7 @@ BLOCKS: Table = {
     "residual": residual,
     "inverted": inverted,
     "normed_inverted": normed_inverted,
+    "dense": dense,
 }
 MIXERS: Table = {
     "attention": SelfAttention,
@@ -271,6 +324,8 @@ MIXERS: Table = {
     "channel": CrossCovarianceAttention,
     "conv": ConvMixer,
     "pool": PoolMixer,
+    "grid": DilatedGroupAttention,
+    "inception": inception,
 }
 FFNS: Table = {"mlp": MLP, "depthwise_mlp": DepthwiseMLP, "grouped_mlp": grouped_mlp}
 PARTS |= {"mixer": MIXERS, "ffn": FFNS, "position": POSITIONS}

@@ -8,6 +8,7 @@ References:
     [He2019] T. He et al. Bag of tricks for image classification with convolutional networks. CVPR 2019.
     [Dosovitskiy2021] A. Dosovitskiy et al. An image is worth 16x16 words. ICLR 2021.
     [Touvron2021] H. Touvron et al. Going deeper with image transformers. ICCV 2021.
+    [Huang2017] G. Huang et al. Densely connected convolutional networks. CVPR 2017.
     [Tan2019] M. Tan, Q. Le. EfficientNet. ICML 2019.
     [Howard2019] A. Howard et al. Searching for MobileNetV3. ICCV 2019.
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
@@ -22,6 +23,7 @@ from nasplat.blocks.image_details import Table, normalisation
 from nasplat.graph.op import Expression, Sequence
 from nasplat.ops.conv import Conv
 from nasplat.ops.head import ClassifierHead
+from nasplat.ops.norm import Activation
 from nasplat.ops.patch import PatchStem
 from nasplat.ops.position import AbsolutePosition, ConvPosition
 from nasplat.ops.resample import PatchMerging, Pool
@@ -50,6 +52,7 @@ def convolutions(
     kernel: Any = 3,
     norm: str = "batch",
     activation: str = "relu",
+    bias: bool | None = None,
     last_norm: str | None = None,
     last_activation: str | None = None,
     last_bias: bool | None = None,
@@ -61,11 +64,12 @@ def convolutions(
         channels: Channels after each.
         strides: Stride of each.
         kernel: Odd side of all kernels.
-        norm: Normalisation after each; without one they have a bias.
+        norm: Normalisation after each.
         activation: After each.
+        bias: Whether all but the last have a bias; None: where they have no norm.
         last_norm: The last one's; None: as the others.
         last_activation: The last one's; None: as the others.
-        last_bias: Whether the last one has a bias; None: as the others.
+        last_bias: Whether the last one has a bias; None: if it has no norm.
         pool: Whether a maximum over 3x3 positions at stride 2 follows.
     """
     last = len(channels) - 1
@@ -80,7 +84,7 @@ def convolutions(
                 stride=stride,
                 norm=own_norm,
                 activation=own_act,
-                bias=last_bias if number == last else None,
+                bias=last_bias if number == last else bias,
             )
         )
     if pool:
@@ -148,7 +152,31 @@ def stepped(
     )
 
 
+def transition(channels: Any) -> Expression:
+    """A norm, a map of the channels, and half as many positions along each side [Huang2017]."""
+    return Steps(
+        norm=normalisation("batch"),
+        activation=Activation(form="relu"),
+        map=Conv(channels=channels, kernel=1, bias=False),
+        pool=Pool(mode="avg", kernel=2, stride=2),
+    )
+
+
+def activated_head(classes: int, norm: Any = "batch", activation: str = "relu") -> Expression:
+    """A norm and an activation before the mean of all positions, which is mapped to classes [Huang2017]."""
+    return Steps(
+        norm=normalisation(norm),
+        activation=Activation(form=activation),
+        classify=ClassifierHead(classes=classes, norm="none"),
+    )
+
+
 STEMS: Table = {"patches": patches, "convolutions": convolutions, "stepped": stepped}
-STEPS: Table = {"patches": patches, "convolved": convolved, "merging": merging}
+STEPS: Table = {
+    "patches": patches,
+    "convolved": convolved,
+    "merging": merging,
+    "transition": transition,
+}
 POSITIONS: Table = {"absolute": AbsolutePosition, "conv": ConvPosition}
-HEADS: Table = {"pooled": ClassifierHead, "convolved": convolved_head}
+HEADS: Table = {"pooled": ClassifierHead, "convolved": convolved_head, "activated": activated_head}

@@ -22,6 +22,7 @@ class ClassifierHead(Op):
         pool: ``mean``, or ``class_token``: the first of several tokens alone is mapped.
         hidden: Width of a layer before the last map; 0: there is none.
         activation: After that layer, one of ``checks.ACTIVATIONS`` or ``tanh``.
+        hidden_norm: Normalisation after that activation, as ``norm``.
     """
 
     kind: ClassVar[str] = "classifier_head"
@@ -32,12 +33,13 @@ class ClassifierHead(Op):
     pool: str = "mean"
     hidden: int = 0
     activation: str = "tanh"
+    hidden_norm: str = "none"
 
     def infer(self, *inputs: TensorType) -> Logits:
         features = features_of(self, inputs)
         whole(self, inputs, 1, classes=self.classes)
         whole(self, inputs, 0, hidden=self.hidden)
-        known(self, inputs, NORMS, norm=self.norm)
+        known(self, inputs, NORMS, norm=self.norm, hidden_norm=self.hidden_norm)
         known(self, inputs, self.POOLS, pool=self.pool)
         known(self, inputs, (*ACTIVATIONS, "tanh"), activation=self.activation)
         rule = "finds a class token among Tokens only"
@@ -55,7 +57,7 @@ class ClassifierHead(Op):
         }
         if self.pool != "mean" or self.hidden:
             changed = {"pool": self.pool, "hidden": self.hidden, "activation": self.activation}
-            arguments |= changed
+            arguments |= changed | {"hidden_norm": self.hidden_norm}
         return Call(modules.ClassifierHead, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
@@ -64,4 +66,5 @@ class ClassifierHead(Op):
         if self.hidden:
             total += counts.pointwise(channels, self.hidden, 1)
             total += counts.activation(self.activation)
+            total += counts.norm(self.hidden_norm, self.hidden)
         return total + counts.pointwise(self.hidden or channels, self.classes, 1)

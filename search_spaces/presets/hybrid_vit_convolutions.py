@@ -225,6 +225,73 @@ def mobilenetv3(width: float = 1.0, side: int = 224, classes: int = 1000) -> Pre
     return published(**parts, side=side, classes=classes)
 
 
+def inception_next(
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 9, 3),
+    share: float = 0.125,
+    band: int = 11,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """InceptionNeXt: W. Yu et al. CVPR 2024. Four kinds of convolutions on shares of the channels."""
+    stages = []
+    for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+        part = int(dim * share)
+        shares = (float(dim - 3 * part), float(part), float(part), float(part))
+        block = {
+            "mixer": {"inception": {"shares": shares, "band": Of(band)}},
+            "ratio": Of(3 if stage == len(dims) - 1 else 4),
+            "norm": "batch",
+        }
+        down = {"channels": Of(dim), "patch": 2, "before": "batch"}
+        stages.append(
+            StageDetails(
+                blocks={"convnext": block},
+                depth=Of(depth),
+                down={"patches": down} if stage else None,
+            )
+        )
+    head = {
+        "norm": "none",
+        "hidden": 3 * dims[-1],
+        "activation": "gelu",
+        "hidden_norm": "layer",
+    }
+    return published(
+        stem={"patches": {"channels": Of(dims[0]), "patch": Of(4), "norm": "batch"}},
+        stages=stages,
+        head={"pooled": head},
+        side=side,
+        classes=classes,
+    )
+
+
+def densenet(
+    growth: int = 32,
+    depths: Sequence[int] = (6, 12, 24, 16),
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """DenseNet: G. Huang et al. CVPR 2017. Every block adds channels to all that came before it."""
+    stages, width = [], 2 * growth
+    for stage, depth in enumerate(depths):
+        down = None
+        if stage:
+            width //= 2
+            down = {"transition": {"channels": Of(width)}}
+        block = {"growth": Of(growth), "inner": Of(4 * growth)}
+        stages.append(StageDetails(blocks={"dense": block}, depth=Of(depth), down=down))
+        width += depth * growth
+    stem = {"channels": (Of(2 * growth),), "strides": (2,), "kernel": 7, "pool": True}
+    return published(
+        stem={"convolutions": stem | {"norm": "batch"}},
+        stages=stages,
+        head={"activated": {}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "convnext": convnext,
     "poolformer": poolformer,
@@ -233,4 +300,6 @@ PRESETS = {
     "resnest": resnest,
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
+    "inception_next": inception_next,
+    "densenet": densenet,
 }

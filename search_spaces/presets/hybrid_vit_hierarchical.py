@@ -6,7 +6,6 @@ to the unit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -208,83 +207,6 @@ def twins_pcpvt(
     return twins(dims, depths, heads, (8, 8, 4, 4), None, side, classes)
 
 
-def coatnet(
-    dims: Sequence[int] = (96, 192, 384, 768),
-    depths: Sequence[int] = (2, 3, 5, 2),
-    stem: int = 64,
-    head_dim: int = 32,
-    side: int = 224,
-    classes: int = 1000,
-) -> Preset:
-    """CoAtNet: Z. Dai et al. NeurIPS 2021. Two stages of convolutions, then two of attention."""
-    stages = []
-    for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
-        down: Forms
-        if stage < 2:
-            entry = {"channels": Of(dim), "stride": 2, "widen": dim != (stem, *dims)[stage]}
-            down = {"normed_inverted": entry}
-            blocks: Forms = {"normed_inverted": {"channels": Of(dim)}}
-        else:
-            heads = {"heads": Of(dim // head_dim)}
-            down = {"attending": {"channels": Of(dim), **heads}}
-            mixer = {"attention": heads | {"relative_bias": "table"}}
-            blocks = {"unit": {"mixer": mixer, "ffn": MLP}}
-        stages.append(StageDetails(blocks=blocks, depth=Of(depth - 1), down=down))
-    convolutions = {
-        "channels": (Of(stem), Of(stem)),
-        "strides": (2, 1),
-        "norm": "batch",
-        "activation": "gelu",
-        "last_norm": "none",
-        "last_activation": "none",
-        "last_bias": False,
-    }
-    return published(
-        stem={"convolutions": convolutions},
-        stages=stages,
-        head={"pooled": {"norm": "layer", "hidden": dims[-1]}},
-        side=side,
-        classes=classes,
-    )
-
-
-def edgenext(
-    dims: Sequence[int] = (24, 48, 88, 168),
-    depths: Sequence[int] = (2, 2, 6, 2),
-    heads: int = 4,
-    side: int = 256,
-    classes: int = 1000,
-) -> Preset:
-    """EdgeNeXt: M. Maaz et al. ECCV workshops 2022. The last block of a stage attends across channels."""
-    stages: list[StageDetails] = []
-    where: dict[str, Any] = {}
-    for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
-        groups = (1, 2, 3, 4)[stage]
-        blocks: dict[str, Any] = {"convnext": {"kernel": Of(3 + 2 * stage), "ratio": Of(4)}}
-        if stage:
-            width = math.ceil(dim / groups)
-            rest = dim - width * (groups - 1)
-            blocks["split_transpose"] = {
-                "shares": (*(float(width) for _ in range(groups - 1)), float(rest)),
-                "heads": Of(heads),
-                "ratio": Of(4),
-                "position": {"absolute": {"form": "mapped"}} if stage == 1 else None,
-            }
-            where[f"stages.{stage}.blocks.{depth - 1}"] = "split_transpose"
-        down = {"channels": Of(dim), "patch": 2, "before": "layer"}
-        stages.append(
-            StageDetails(blocks=blocks, depth=Of(depth), down={"patches": down} if stage else None)
-        )
-    return published(
-        stem={"patches": {"channels": Of(dims[0]), "patch": Of(4), "norm": "layer"}},
-        stages=stages,
-        head={"pooled": {"norm": "layer"}},
-        where=where,
-        side=side,
-        classes=classes,
-    )
-
-
 def pvt_v2(
     dims: Sequence[int] = (32, 64, 160, 256),
     depths: Sequence[int] = (2, 2, 2, 2),
@@ -319,51 +241,11 @@ def pvt_v2(
     )
 
 
-def visformer(
-    dim: int = 192,
-    stem: int = 16,
-    depths: Sequence[int] = (7, 4, 4),
-    heads: int = 3,
-    side: int = 224,
-    classes: int = 1000,
-) -> Preset:
-    """Visformer: Z. Chen et al. ICCV 2021. Grouped convolutions, then attention, without biases."""
-    stages = []
-    for stage, depth in enumerate(depths):
-        width = dim * 2**stage // 2
-        ffn: Forms = {"grouped_mlp": {"channels": Of(width), "hidden": Of(2 * width)}}
-        unit: dict[str, Any] = {"norm": "batch", "ffn": ffn}
-        if stage:
-            attention = {"heads": Of(heads), "bias": False, "out_bias": False}
-            unit["mixer"] = {"attention": attention}
-            unit["ffn"] = {"mlp": {"ratio": Of(4), "bias": False}}
-        stages.append(
-            StageDetails(
-                blocks={"unit": unit},
-                depth=Of(depth),
-                down={"patches": {"channels": Of(width), "patch": 2, "norm": "batch"}}
-                if stage
-                else None,
-                position={"absolute": {}},
-            )
-        )
-    return published(
-        stem={"stepped": {"channels": Of(dim // 2), "inner": Of(stem), "patch": Of(4)}},
-        stages=stages,
-        head={"pooled": {"norm": "batch"}},
-        side=side,
-        classes=classes,
-    )
-
-
 PRESETS = {
     "swin": swin,
     "davit": davit,
     "nest": nest,
     "twins_svt": twins_svt,
     "twins_pcpvt": twins_pcpvt,
-    "coatnet": coatnet,
-    "edgenext": edgenext,
     "pvt_v2": pvt_v2,
-    "visformer": visformer,
 }

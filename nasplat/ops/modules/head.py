@@ -20,6 +20,7 @@ class ClassifierHead(nn.Module):
         pool: ``mean``, or ``class_token``: the first of the tokens alone goes on.
         hidden: Width of a layer before the last map; 0: there is none.
         activation: Form of the activation after that layer.
+        hidden_norm: Form of the normalisation after that activation.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ClassifierHead(nn.Module):
         pool: str = "mean",
         hidden: int = 0,
         activation: str = "none",
+        hidden_norm: str = "none",
     ) -> None:
         super().__init__()
         self.axes = tuple(axes)
@@ -40,6 +42,7 @@ class ClassifierHead(nn.Module):
         if hidden:
             self.hidden = nn.Linear(channels, hidden)
             self.activation = nn.Tanh() if activation == "tanh" else make_activation(activation)
+            self.hidden_norm = make_norm(hidden_norm, hidden, rank=0)
         self.linear = nn.Linear(hidden or channels, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,5 +52,5 @@ class ClassifierHead(nn.Module):
         elif self.axes:
             x = x.mean(self.axes)
         if self.hidden is not None:
-            x = self.activation(self.hidden(x))
+            x = self.hidden_norm(self.activation(self.hidden(x)))
         return self.linear(x)
