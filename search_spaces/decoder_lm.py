@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nasplat.blocks.text_axes import axes
 from nasplat.blocks.text_ends import compressed_part, embed_part, head_part, open_ends
 from nasplat.blocks.text_ffns import FFNDomains
 from nasplat.blocks.text_mixers import MixerDomains
@@ -78,7 +79,7 @@ class Sizes:
     rotaries: tuple[float, ...] | None = None
     rotary_base: float = 10000.0
     types: int = 2
-    bits: tuple[int, ...] = (32, 8, 4, 2)
+    bits: tuple[float, ...] = (32, 8, 4, 2, 1)
 
 
 def sizes_of(length: int) -> Sizes:
@@ -162,9 +163,11 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         ),
         length=length,
         loops=Choice(*_of(z.loops), name="loops"),
-        blocks=_of(z.blocks),
-        ratios=(3, 6),
         ends=Choice(False, True, name="ends"),
+        down=Choice("fixed_blocks", "learned_chunk", name="down"),
+        skip=Choice(True, False, name="skip"),
+        block=Choice(*_of(z.blocks), name="block"),
+        ratio=Choice(3, 6, name="chunk"),
     )
     head = head_part(s, ends, output, prefix=prefix, segment=segment)
     shapes: dict[str, Expression] = {"chain": trunks.chain(head)}
@@ -193,6 +196,7 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         task.outputs,
         recipe=decided if recipe else None,
         name="decoder-lm",
+        axes=axes(_of(z.heads)),
     )
 
 

@@ -12,7 +12,7 @@ from nasplat.ops.linear import HashLookupLinear, TokenParameterAttention
 from nasplat.ops.moe import MoE
 from nasplat.ops.norm import Activation
 from nasplat.space.choose import Match
-from nasplat.space.decisions import Choice, domain
+from nasplat.space.decisions import Case, Choice, domain
 from nasplat.space.wiring import Decided, Steps
 
 FFNS = (
@@ -82,12 +82,14 @@ def _mlp(s: TextSettings, dense: MLP, inside: Any) -> Expression:
 
 def moe_part(settings: TextSettings, stage: str, domains: FFNDomains, ratio: Any) -> Expression:
     """A mixture of experts."""
+    gate = Choice("none", "swiglu", name=f"{stage}.expert_gate")
+    gated: Any = Case(gate, {"none": None, "swiglu": "swiglu"})
     return MoE(
         experts=Choice(*domains.experts, name=f"{stage}.experts"),
         top_k=Choice(*domains.top_ks, name=f"{stage}.top_k"),
-        shared_experts=Choice(0, 1, name=f"{stage}.shared_experts"),
+        shared_experts=Choice(0, 1, name=f"{stage}.shared"),
         router=Choice(*ROUTERS, name=f"{stage}.router"),
-        gate=Choice(None, "swiglu", name=f"{stage}.expert_gate"),
+        gate=gated,
         width=ratio,
         activation=settings.activation,
         bias=settings.bias,

@@ -12,6 +12,11 @@ from nasplat.blocks.text_settings import TextSettings
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import LinearAttention, SelfAttention
 from nasplat.ops.attention_edges import CachedAttention, KVProjection
+from nasplat.ops.attention_sparse import (
+    BlockSparseAttention,
+    LocalSummaryAttention,
+    TopKAttention,
+)
 from nasplat.ops.attention_window import SlidingWindowAttention
 from nasplat.ops.conv_long import LongConv
 from nasplat.ops.mixer import FourierMixer
@@ -32,7 +37,9 @@ MIXERS = (
     "xlstm",
     "fourier",
 )
-KERNELS = ("softmax", "low_rank_cache")
+KERNELS = ("softmax", "topk", "block_sparse", "local_summary", "low_rank_cache")
+KEEPS = (0.5, 0.25, 0.125, 0.4858)
+"""Shares of keys that sparse kernels keep; the last is the one of ChunkLLM."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +148,23 @@ def attention_part(
     settings: TextSettings, stage: str, heads: Heads, domains: MixerDomains
 ) -> Expression:
     """Attention over all positions, by its kernel."""
+    s = settings
+    fields = {**heads.fields, "bias": s.bias, "out_bias": s.bias, "mask": s.order_mask}
+    keep = Choice(*KEEPS, name=f"{stage}.keep")
+    near = Choice(*domains.radii, name=f"{stage}.near")
     options: dict[str, Expression] = {
-        "softmax": softmax_part(settings, heads),
-        "low_rank_cache": cache_part(settings, stage, heads),
+        "softmax": softmax_part(s, heads),
+        "topk": TopKAttention(keep=keep, rotary=s.rotated, **fields),
+        "block_sparse": BlockSparseAttention(
+            density=keep,
+            block=near,
+            select_by=Choice("chunk_adapter", "score", name=f"{stage}.select"),
+            adapter=8,
+            rotary=s.rotated,
+            **fields,
+        ),
+        "local_summary": LocalSummaryAttention(radius=near, summary_stride=near, **fields),
+        "low_rank_cache": cache_part(s, stage, heads),
     }
     offered = ("softmax",) if domains.isolating else KERNELS
     kernel = Choice(*offered, name=f"{stage}.kernel")

@@ -26,7 +26,7 @@ from nasplat.space.wiring import Steps
 
 POSITIONS = ("absolute", "rope", "alibi", "relative_bias", "none")
 NORMS = ("layer", "rms", "compressed_rms", "unit")
-PLACEMENTS = ("pre", "post", "sandwich", "sub_layer", "none")
+PLACEMENTS = ("pre", "post", "sandwich", "sub_layer")
 LINEARS = (
     "dense",
     "sparse",
@@ -58,7 +58,7 @@ class TextSettings:
         linear: One of ``LINEARS``: what projections are.
         activation: One of ``ACTIVATIONS``.
         bias: Whether linear maps have biases.
-        residual: One of ``RESIDUALS``.
+        residual: One of ``RESIDUALS``; a network without norms would blow up but on the unit sphere.
         order: One of ``ORDERS``.
     """
 
@@ -134,10 +134,9 @@ class TextSettings:
         return self.part(self.residual, {"unit_sphere": SphereStep()}, Add())
 
     def residual_part(self, body: Expression) -> Residual:
-        """A sub-layer with its normalisation around it."""
-        placement = self.by(
-            self.placement, {"post": "post", "sandwich": "sandwich", "none": "none"}, "pre"
-        )
+        """A sub-layer with its normalisation around it; steps on the sphere need none."""
+        given = self.by(self.placement, {"post": "post", "sandwich": "sandwich"}, "pre")
+        placement = self.by(self.residual, {"unit_sphere": "none"}, given)
         return Residual(body, norm=self.norm_part(), placement=placement, merge=self.merge())
 
     def map_of(self, kind: str, dim: Any) -> Expression:

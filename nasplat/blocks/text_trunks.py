@@ -33,7 +33,7 @@ from nasplat.ops.linear import Linear
 from nasplat.ops.merge import Add
 from nasplat.ops.text import Exits, SkipGate, SkipMerge
 from nasplat.space.choose import Match, Optional
-from nasplat.space.decisions import Choice
+from nasplat.space.decisions import Choice, domain
 from nasplat.space.frozen import Frozen
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
@@ -109,18 +109,22 @@ class Trunks:
         stages: Three stages, in the order in which tokens meet them.
         length: Number of tokens.
         loops: How often the middle stage of a chain is passed.
-        blocks: Tokens of a fixed block.
-        ratios: Tokens of a learned chunk that a loss pulls to.
         ends: Whether a chain has its first and its last stage.
+        down: ``fixed_blocks`` or ``learned_chunk``: how tokens become fewer.
+        skip: Whether tokens go around the part where they are fewer.
+        block: Tokens of a fixed block.
+        ratio: Tokens of a learned chunk that a loss pulls to.
     """
 
     settings: TextSettings
     stages: tuple[Stage, Stage, Stage]
     length: int
     loops: Any
-    blocks: tuple[int, ...]
-    ratios: tuple[int, ...]
     ends: Any
+    down: Any
+    skip: Any
+    block: Any
+    ratio: Any
 
     def chain(self, head: Expression) -> Expression:
         """A first stage, a stage that is passed several times, a last stage; and the head.
@@ -155,41 +159,48 @@ class Trunks:
         )
 
     def hourglass(self, head: Expression) -> Expression:
-        """Tokens, fewer tokens, as many tokens again, with a sum over the inner part [Nawrot2022]."""
-        first, _, last = (stage.body for stage in self.stages)
-        inner = Parallel(around=Steps(), inner=self._blocks("hourglass"), fuse=Add())
-        return Steps(first=first, inner=inner, last=last, head=head)
+        """Tokens, fewer tokens, as many tokens again [Nawrot2022]."""
+        return self._levels(head, self.stages[0].body)
 
-    def _blocks(self, name: str) -> Expression:
-        """Blocks of tokens through the middle stage; what returns knows only earlier blocks [Yu2023]."""
-        block = Choice(*self.blocks, name=f"{name}.block")
+    def global_local(self, head: Expression) -> Expression:
+        """A large model of blocks or chunks, whose states a small model of tokens reads [Yu2023]."""
+        encoder = self.part(self.down, {"learned_chunk": self.stages[0].body})
+        return self._levels(head, encoder)
+
+    @staticmethod
+    def part(decision: Any, chosen: dict[Any, Expression]) -> Expression:
+        """A part for some values of a decision, nothing for the others."""
+        return Match(decision, {value: chosen.get(value, Steps()) for value in domain(decision)})
+
+    def _levels(self, head: Expression, encoder: Expression) -> Expression:
+        """An encoder of tokens, the middle stage on fewer of them, and the last stage on all again."""
+        inner = Match(self.down, {"fixed_blocks": self._blocks(), "learned_chunk": self._chunks()})
+        levels = Parallel(
+            inner=inner,
+            around=Match(self.skip, {True: Steps(), False: Pick()}),
+            fuse=self.part(self.skip, {True: Add()}),
+        )
+        return Steps(first=encoder, levels=levels, last=self.stages[2].body, head=head)
+
+    def _blocks(self) -> Expression:
+        """Fixed blocks of tokens; what returns to a token knows only earlier blocks [Yu2023]."""
         return Steps(
-            fold=FoldTokens(block=block),
+            fold=FoldTokens(block=self.block),
             narrow=Linear(dim=self.settings.width),
             shift=ShiftTokens(by=1),
             blocks=self.stages[1].body,
-            widen=Linear(dim=self.settings.width * block),
-            unfold=UnfoldTokens(length=self.length, block=block),
+            widen=Linear(dim=self.settings.width * self.block),
+            unfold=UnfoldTokens(length=self.length, block=self.block),
         )
 
-    def global_local(self, head: Expression) -> Expression:
-        """A large model of blocks or learned chunks whose states a small model of tokens reads."""
-        first, middle, last = (stage.body for stage in self.stages)
-        chunk = DynamicChunk(target_ratio=Choice(*self.ratios, name="global_local.chunk"))
-        chunks = Steps(chunk=chunk, inner=First(middle), kept=Pick(0, 2), dechunk=DeChunk())
-        skip = Choice(True, False, name="global_local.skip")
-        learned = Steps(
-            first=first,
-            inner=Parallel(
-                inner=chunks,
-                around=Match(skip, {True: Steps(), False: Pick()}),
-                fuse=Match(skip, {True: Add(), False: Steps()}),
-            ),
+    def _chunks(self) -> Expression:
+        """Chunks of learned lengths, and back [Hwang2025]."""
+        return Steps(
+            chunk=DynamicChunk(target_ratio=self.ratio),
+            inner=First(self.stages[1].body),
+            kept=Pick(0, 2),
+            dechunk=DeChunk(),
         )
-        fixed = Parallel(tokens=Steps(), blocks=self._blocks("global_local"), fuse=Add())
-        down = Choice("fixed_blocks", "learned_chunk", name="global_local.down")
-        inner = Match(down, {"fixed_blocks": fixed, "learned_chunk": learned})
-        return Steps(inner=inner, last=last, head=head)
 
     def dense(self, head: Expression) -> Expression:
         """Every block reads weighted sums of all before it, one each for queries, keys, values, residual."""
@@ -215,7 +226,7 @@ class Trunks:
 
     def decoder_decoder(self, head: Expression) -> Expression:
         """A lower half whose output makes one cache that all layers of the upper half read [Sun2024]."""
-        s, lower, upper = self.settings, self.stages[0], self.stages[2]
+        s, (lower, middle, upper) = self.settings, self.stages
         rotary = {"rotary": s.rotated, "rotary_base": s.rotary_base}
         cache = KVProjection(
             heads=upper.heads.shared, head_dim=upper.heads.width, bias=s.bias, **rotary
@@ -234,6 +245,7 @@ class Trunks:
         block = Steps(mixer=s.residual_part(read), ffn=s.residual_part(upper.ffn))
         return Steps(
             lower=lower.body,
+            middle=middle.body,
             cache=Parallel(tokens=Steps(), cache=kept),
             upper=Repeat(block, times=upper.depth, share="decisions"),
             head=head,
