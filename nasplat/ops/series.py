@@ -216,22 +216,6 @@ class Flatten(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SwapAxes(Op):
-    """Channels and positions of a series or of tokens change places: ``axis_permute``."""
-
-    kind: ClassVar[str] = "axis_permute"
-    pure: ClassVar[bool] = True
-    keeps_zero: ClassVar[bool] = True
-
-    def infer(self, *inputs: TensorType) -> Series | Tokens:
-        item = sequence_of(self, inputs)
-        return type(item)(*reversed(item.sizes))
-
-    def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.SwapAxes)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ToTokens(Op):
     """Every position of a map is a token, in order: ``Series(C, T) -> Tokens(T, C)``."""
 

@@ -12,7 +12,6 @@ from nasplat.ops.series import (
     PadTo,
     SeriesHead,
     Spectrogram,
-    SwapAxes,
     ToSeries,
     ToTokens,
     VariableEmbed,
@@ -102,12 +101,6 @@ class TestFlatten(OpConformance):
     )
     refused = (Case(Flatten(), TOKENS), Case(Flatten(into="time"), IMAGE))
     golden = ((Case(Flatten(), IMAGE), 0, 0),)
-
-
-class TestSwapAxes(OpConformance):
-    cases = (Case(SwapAxes(), WAVE), Case(SwapAxes(), TOKENS))
-    refused = (Case(SwapAxes(), IMAGE), Case(SwapAxes(), WAVE, WAVE))
-    golden = ((Case(SwapAxes(), WAVE), 0, 0),)
 
 
 class TestToTokens(OpConformance):
