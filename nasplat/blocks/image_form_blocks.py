@@ -8,6 +8,7 @@ References:
     [Zhang2022] H. Zhang et al. ResNeSt: split-attention networks. CVPR workshops 2022.
     [Sandler2018] M. Sandler et al. MobileNetV2. CVPR 2018.
     [Dai2021] Z. Dai et al. CoAtNet. NeurIPS 2021.
+    [Liu2021] H. Liu et al. Pay attention to MLPs. NeurIPS 2021.
     [Liu2022] Z. Liu et al. A ConvNet for the 2020s. CVPR 2022.
     [Maaz2022] M. Maaz et al. EdgeNeXt. ECCV workshops 2022.
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
@@ -29,8 +30,10 @@ from nasplat.ops.attention_pooled import PooledAttention
 from nasplat.ops.attention_window import DilatedGroupAttention, WindowAttention
 from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, SqueezeGate
 from nasplat.ops.ffn import MLP, DepthwiseMLP
+from nasplat.ops.linear import Linear
 from nasplat.ops.merge import Add, Concat, Split
 from nasplat.ops.mixer import ConvMixer, PoolMixer
+from nasplat.ops.mixer_tokens import SpatialGatingUnit, TokenMLP
 from nasplat.ops.norm import Activation, LayerScale
 from nasplat.ops.position import ConvPosition
 from nasplat.ops.resample import Pool
@@ -282,6 +285,21 @@ def inception(shares: tuple[float, ...], band: int = 11) -> Expression:
     )
 
 
+def gated_positions(channels: Any, hidden: Any) -> Expression:
+    """Widen, let half of the channels, mixed over the positions, gate the other half, narrow [Liu2021].
+
+    Args:
+        channels: Channels that go out.
+        hidden: Channels inside, an even number.
+    """
+    return Steps(
+        widen=Linear(dim=hidden),
+        activation=Activation(),
+        gate=SpatialGatingUnit(),
+        narrow=Linear(dim=channels),
+    )
+
+
 def dense(growth: Any, inner: Any) -> Expression:
     """New channels beside all that came in, from a norm and two convolutions [Huang2017].
 
@@ -326,6 +344,8 @@ MIXERS: Table = {
     "pool": PoolMixer,
     "grid": DilatedGroupAttention,
     "inception": inception,
+    "tokens": TokenMLP,
+    "gated_positions": gated_positions,
 }
 FFNS: Table = {"mlp": MLP, "depthwise_mlp": DepthwiseMLP, "grouped_mlp": grouped_mlp}
 PARTS |= {"mixer": MIXERS, "ffn": FFNS, "position": POSITIONS}

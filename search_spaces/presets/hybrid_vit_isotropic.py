@@ -89,4 +89,68 @@ def tnt(
     )
 
 
-PRESETS = {"deit": deit, "vit": deit, "xcit": xcit, "tnt": tnt}
+def mixer(
+    dim: int = 512,
+    depth: int = 8,
+    patch: int = 16,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """MLP-Mixer: I. Tolstikhin et al. NeurIPS 2021. MLPs over the positions, then over the channels."""
+    blocks: Forms = {"unit": {"mixer": {"tokens": {"hidden": Of(dim // 2)}}, "ffn": MLP}}
+    return published(
+        stem=patches(dim, patch),
+        stages=[StageDetails(blocks=blocks, depth=Of(depth))],
+        head={"pooled": {"norm": "layer"}},
+        side=side,
+        classes=classes,
+    )
+
+
+def resmlp(
+    dim: int = 384,
+    depth: int = 12,
+    patch: int = 16,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """ResMLP: H. Touvron et al. TPAMI 2022. Linear maps of the positions, and no norms."""
+    unit = {"mixer": {"tokens": {"depth": 1}}, "ffn": MLP, "norm": "affine", "scale": True}
+    return published(
+        stem=patches(dim, patch),
+        stages=[StageDetails(blocks={"unit": unit}, depth=Of(depth))],
+        head={"activated": {"norm": "affine", "activation": "none"}},
+        side=side,
+        classes=classes,
+    )
+
+
+def gmlp(
+    dim: int = 128,
+    depth: int = 30,
+    patch: int = 16,
+    ratio: int = 6,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """gMLP: H. Liu et al. NeurIPS 2021. Gates that are mixed over the positions, and nothing besides."""
+    gate = {"channels": Of(dim), "hidden": Of(ratio * dim)}
+    blocks: Forms = {"unit": {"mixer": {"gated_positions": gate}}}
+    return published(
+        stem=patches(dim, patch),
+        stages=[StageDetails(blocks=blocks, depth=Of(depth))],
+        head={"pooled": {"norm": "layer"}},
+        side=side,
+        classes=classes,
+    )
+
+
+PRESETS = {
+    "deit": deit,
+    "vit": deit,
+    "xcit": xcit,
+    "tnt": tnt,
+    "mixer": mixer,
+    "resmlp": resmlp,
+    "gmlp": gmlp,
+}
