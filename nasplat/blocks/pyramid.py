@@ -187,6 +187,51 @@ class Finer(Combinator):
         return range(target + 1, last)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Equalise(Combinator):
+    """The finer and the coarser scales are each gathered in one map; both meet, and all scales take part.
+
+    Args:
+        align: Takes a map and the map whose grid and channels it should have.
+        groups: Of the finer half and of the coarser half: takes its maps on one grid.
+        join: Takes what both halves give.
+        add: Takes a scale and what is there for it.
+        scales: Most scales, the coarsest included.
+    """
+
+    align: Expression
+    groups: tuple[Expression, Expression]
+    join: Expression
+    add: Expression
+    scales: int = 5
+
+    def compile(self, compiler: Compiler, place: Place) -> Part:
+        """``in.<i>`` and ``out.<i>`` for every scale, ``fine``, ``coarse``, ``join``, ``add.<i>``."""
+
+        def each(label: str, body: Expression) -> list[Part]:
+            at = place.at(label)
+            return [compiler.part(body, at.at(str(number))) for number in range(self.scales)]
+
+        enter, leave, add = each("in", self.align), each("out", self.align), each("add", self.add)
+        fine = compiler.part(self.groups[0], place.at("fine"))
+        coarse = compiler.part(self.groups[1], place.at("coarse"))
+        join = compiler.part(self.join, place.at("join"))
+
+        def emit(run: Run, refs: Refs) -> Refs:
+            half = len(refs) // 2
+            grid = refs[half - 1]
+            met = tuple([one(run, enter[at], (ref, grid)) for at, ref in enumerate(refs)])
+            halves = (one(run, fine, met[:half]), one(run, coarse, met[half:]))
+            whole = one(run, join, halves)
+            back = [one(run, leave[at], (whole, ref)) for at, ref in enumerate(refs)]
+            return tuple(
+                [one(run, add[at], pair) for at, pair in enumerate(zip(refs, back, strict=True))]
+            )
+
+        parts = (*enter, fine, coarse, join, *leave, *add)
+        return Part(product(*(part.plan for part in parts)), emit)
+
+
 @dataclass(frozen=True, eq=False)
 class ToFinest(Combinator):
     """The finest scale becomes a merge of all scales on its grid; the others go on unchanged.
@@ -261,7 +306,7 @@ class Queries(Combinator):
     """Learned queries read the scales in turn, from the coarsest, then draw the answer [Cheng2022].
 
     Args:
-        learned: Makes the queries from any map.
+        learned: Makes the queries; takes the coarsest map.
         layers: Each takes the queries and a map, and gives the queries.
         head: Takes the queries and the finest map.
 
@@ -283,7 +328,7 @@ class Queries(Combinator):
         head = compiler.part(self.head, place.at("head"))
 
         def emit(run: Run, refs: Refs) -> Refs:
-            queries = one(run, learned, refs[:1])
+            queries = one(run, learned, refs[-1:])
             for number, layer in enumerate(layers):
                 queries = one(run, layer, (queries, refs[-1 - number % len(refs)]))
             return head.emit(run, (queries, refs[0]))

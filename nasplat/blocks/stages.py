@@ -13,13 +13,16 @@ from typing import Any
 from nasplat.blocks.pyramid import counts_of
 from nasplat.graph.op import Expression, Sequence
 from nasplat.ops.attention import CrossCovarianceAttention, SelfAttention
+from nasplat.ops.attention_sparse import TopKAttention
 from nasplat.ops.attention_window import DilatedGroupAttention, StripeAttention, WindowAttention
 from nasplat.ops.conv import Conv, SeparableConv
 from nasplat.ops.conv_dynamic import DeformableConv
 from nasplat.ops.conv_multi import LargeKernelConv, MultiDilationConv, MultiKernelConv
 from nasplat.ops.dense import UpsampleTo
 from nasplat.ops.ffn import MLP, DepthwiseMLP, GatedMLP
-from nasplat.ops.merge import Add, Concat
+from nasplat.ops.merge import Add, Concat, Split
+from nasplat.ops.mixer_context import FocalModulation
+from nasplat.ops.mixer_tokens import SpatialGatingUnit
 from nasplat.ops.moe import MoE
 from nasplat.ops.norm import Activation, BatchNorm, InstanceNorm, LayerNorm
 from nasplat.ops.resample import Pool
@@ -31,12 +34,12 @@ from nasplat.space.decisions import Choice
 from nasplat.space.plan import product
 from nasplat.space.residual import Residual
 from nasplat.space.ushape import Level, UShape
-from nasplat.space.wiring import Parallel, Pick, Shared, Steps
+from nasplat.space.wiring import Each, Parallel, Pick, Shared, Steps
 
 MOST_POSITIONS = 1024
 """Mixers whose cost is quadratic are offered on grids of at most this many positions."""
 CONVOLUTIONS = ("conv", "large_kernel", "nested", "polar")
-ATTENTIONS = ("window", "full", "spatial_channel")
+ATTENTIONS = ("window", "full", "topk", "spatial_channel")
 HYBRIDS = ("conv_attention", "conv_ssm", "conv_xlstm")
 RECURRENCES = ("ssm", "xlstm")
 THROUGH = Sequence(())
@@ -53,6 +56,8 @@ class Style:
         residual: Decides for ``plain`` or ``none``.
         heads: Numbers of heads to decide between.
         head_dim: Width of a head; None: channels over heads.
+        conv_axes: On volumes decides for kernels that are ``volumetric``, or ``planar``: flat along the
+            first axis, where volumes are often coarse.
     """
 
     rank: int
@@ -60,6 +65,7 @@ class Style:
     residual: Any
     heads: tuple[int, ...]
     head_dim: int | None = None
+    conv_axes: Any = "volumetric"
 
     def normed(self) -> Expression:
         """The normalisation of the style."""
@@ -107,45 +113,53 @@ class Units(Combinator):
         times: How often: an integer or a decision, at least 1.
         balance: Decides for one more.
         heavy: The value of ``balance`` with one more.
+        exits: Takes what comes in and what each copy gives, of which there is then one more, and hands
+            on one of these; None: what the last copy gives goes on.
     """
 
     body: Expression
     times: Any
     balance: Any
     heavy: str
+    exits: Expression | None = None
 
     def compile(self, compiler: Compiler, place: Place) -> Part:
         """Copies stand below their number, their decisions here."""
         decided, times = compiler.reader(self.times, place, "times")
         either, balance = compiler.reader(self.balance, place, "balance")
-        most = max(counts_of(self.times, 64, "times")) + 1
+        most = max(counts_of(self.times, 64, "times")) + 1 + (self.exits is not None)
         parts = [
             compiler.part(self.body, replace(place, name=place.at(str(number)).name))
             for number in range(most)
         ]
 
+        exits = None if self.exits is None else compiler.part(self.exits, place.at("exits"))
+
         def emit(run: Run, refs: Refs) -> Refs:
             number = times(run.values) + (balance(run.values) == self.heavy)
+            number += exits is not None
+            met = [refs]
             for part in parts[:number]:
-                refs = part.emit(run, refs)
-            return refs
+                met.append(part.emit(run, met[-1]))
+            if exits is None:
+                return met[-1]
+            return exits.emit(run, tuple(ref for refs in met for ref in refs))
 
-        return Part(product(decided, either, parts[0].plan), emit)
+        last = () if exits is None else exits.plan
+        return Part(product(decided, either, parts[0].plan, last), emit)
 
 
 def convolutions(style: Style, path: str, kernels: tuple[int, ...] = (3, 5)) -> Shared:
     """A convolution with its norm and activation that keeps the type.
 
-    ``<path>.conv`` decides of which kind, ``<path>.kernel`` for its side and, on volumes,
-    ``<path>.conv_axes`` whether it is flat along the first axis, where volumes are often coarse.
+    ``<path>.conv`` decides of which kind, ``<path>.kernel`` for its side.
     """
     norm = style.norm
     kernel = Choice(*kernels, name=f"{path}.kernel")
     standard: Expression = Conv(kernel=kernel, norm=norm, activation="relu")
     if style.rank == 3:
         flat = Conv(kernel=(1, kernel, kernel), norm=norm, activation="relu")
-        both = Choice("volumetric", "planar", name=f"{path}.conv_axes")
-        standard = Match(both, {"volumetric": standard, "planar": flat})
+        standard = Match(style.conv_axes, {"volumetric": standard, "planar": flat})
     kinds: dict[str, Expression] = {
         "standard": standard,
         "separable": SeparableConv(kernel=kernel, norm=norm),
@@ -244,6 +258,18 @@ def units(slot: Slot, conv: Expression) -> dict[str, Expression]:
         ),
         "spatial_channel": unit(Parallel(spatial=window, channel=channel, fuse=Concat())),
         "conv_attention": Steps(convs=convs, attend=unit(one_of("attention", attentions))),
+        "focal": unit(FocalModulation(levels=slot.named("focal_levels", 2, 3))),
+        "gated_mlp": Steps(
+            gates=style.around(
+                Split()
+                >> Each(
+                    block=SpatialGatingUnit(axis="block", size=4, split=False),
+                    grid=SpatialGatingUnit(axis="grid", size=4, split=False),
+                )
+                >> Concat(project=False)
+            ),
+            ffn=style.around(ffn),
+        ),
         "ssm": style.around(ssm),
         "conv_ssm": Steps(convs=convs, scan=style.around(ssm)),
     }
@@ -254,6 +280,7 @@ def units(slot: Slot, conv: Expression) -> dict[str, Expression]:
         made["polar"] = style.around(both, norm=False)
     if slot.small:
         made["full"] = unit(attentions["full"])
+        made["topk"] = unit(TopKAttention(keep=slot.named("keep", 0.25, 0.5), **heads))
         made["xlstm"] = style.around(memory)
         made["conv_xlstm"] = Steps(convs=convs, remember=style.around(memory))
     return made

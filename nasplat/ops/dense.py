@@ -9,6 +9,8 @@ References:
     [Sun2019] K. Sun et al. Deep high-resolution representation learning. CVPR 2019.
     [Azad2023] Interscale dependency modelling for skin lesion segmentation. 2023.
     [Cao2019] Y. Cao et al. GCNet: non-local networks meet squeeze-excitation networks. 2019.
+    [Woo2018] S. Woo et al. CBAM: convolutional block attention module. ECCV 2018.
+    [Yao2024] M. Yao et al. Efficient transformer encoders for Mask2Former-style models. 2024.
     [Cavagnero2024] N. Cavagnero et al. PEM: prototype-based efficient MaskFormer. CVPR 2024.
 """
 
@@ -20,10 +22,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nasplat.graph.op import Call, Index, Op, OpCost, expect
-from nasplat.graph.types import Image, Series, TensorType, Tokens, Volume
+from nasplat.graph.types import Image, Scores, Series, TensorType, Tokens, Volume
 from nasplat.ops import counts, selection
 from nasplat.ops.checks import known, odd, whole
-from nasplat.ops.layout import axes, positions, rank, resized
+from nasplat.ops.layout import axes, positions, rank
 from nasplat.ops.modules import dense as modules
 
 Map = Image | Series | Volume
@@ -50,15 +52,21 @@ def maps(op: Op, inputs: Sequence[TensorType], least: int, most: int | None = No
     return taken
 
 
+def regrid(item: Map, channels: int, axes: Sequence[int]) -> Map:
+    """The same kind of map with other sizes."""
+    return type(item)(channels, *axes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpsampleTo(Op):
-    """The first input on the grid of the second, which is as fine or finer along every axis.
+    """The first input on the grid of the second.
 
     Attributes:
         channels: Channels that go out; ``None``: those of the second input.
         mode: ``nearest`` or ``linear``: a linear map of the channels, then interpolation;
             ``pixel_shuffle``: a map to more channels that become positions [Shi2016]; ``transposed``: a
-            transposed convolution without overlap. The last two cut off what is too much.
+            transposed convolution without overlap. The last two cut off what is too much, and the second
+            input is as fine or finer along every axis.
     """
 
     MODES: ClassVar[tuple[str, ...]] = ("nearest", "linear", "pixel_shuffle", "transposed")
@@ -72,11 +80,12 @@ class UpsampleTo(Op):
         if self.channels is not None:
             whole(self, inputs, 1, channels=self.channels)
         finer = all(few <= many for few, many in zip(axes(x), axes(like), strict=True))
-        expect(finer, self, "needs the second input to be as fine as the first", *inputs)
-        return resized(x, self.channels or like.channels, axes(like))
+        free = self.mode in ("nearest", "linear")
+        expect(finer or free, self, "needs the second input to be as fine as the first", *inputs)
+        return regrid(x, self.channels or like.channels, axes(like))
 
     def _factors(self, x: Map, like: Map) -> tuple[int, ...]:
-        return tuple(-(-many // few) for few, many in zip(axes(x), axes(like), strict=True))
+        return tuple(max(1, -(-many // few)) for few, many in zip(axes(x), axes(like), strict=True))
 
     def call(self, *inputs: TensorType) -> Call:
         x, like = maps(self, inputs, 2, 2)
@@ -117,7 +126,7 @@ class PixelHead(Op):
         x, *like = maps(self, inputs, 1, 2)
         whole(self, inputs, 1, classes=self.classes)
         odd(self, inputs, kernel=self.kernel)
-        return resized(x, self.classes, axes((like or [x])[0]))
+        return regrid(x, self.classes, axes((like or [x])[0]))
 
     def call(self, *inputs: TensorType) -> Call:
         x, *like = maps(self, inputs, 1, 2)
@@ -168,7 +177,7 @@ class MaskQueryHead(Op):
     def infer(self, *inputs: TensorType) -> Map:
         _, others = self._inputs(inputs)
         whole(self, inputs, 1, classes=self.classes)
-        return resized(others[0], self.classes, axes(others[-1]))
+        return regrid(others[0], self.classes, axes(others[-1]))
 
     def call(self, *inputs: TensorType) -> Call:
         queries, others = self._inputs(inputs)
@@ -289,6 +298,40 @@ class ContextGate(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PositionGate(Op):
+    """Scale each position by what the mean and the largest of its channels say around it [Woo2018].
+
+    It is the squeeze gate over positions.
+
+    Attributes:
+        kernel: Odd side of the kernel.
+    """
+
+    keeps_zero: ClassVar[bool] = True
+
+    kernel: int = 7
+
+    def infer(self, *inputs: TensorType) -> Map:
+        odd(self, inputs, kernel=self.kernel)
+        return maps(self, inputs, 1, 1)[0]
+
+    def call(self, *inputs: TensorType) -> Call:
+        x = maps(self, inputs, 1, 1)[0]
+        return Call(modules.PositionGate, {"kernel": self.kernel, "rank": rank(x)})
+
+    def cost(self, *inputs: TensorType) -> OpCost:
+        x = maps(self, inputs, 1, 1)[0]
+        weights = 2 * self.kernel ** rank(x)
+        return OpCost(weights + 1, weights * positions(x), weights)
+
+    def select(
+        self, name: str, small: Sequence[int], large: Sequence[int], larger: Op
+    ) -> tuple[Index, ...]:
+        """A small kernel in the middle of a large one."""
+        return selection.centred(small, large, *range(2, len(small)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolTo(Op):
     """Means over equal blocks, as small as leave at most so many positions: keys that are few enough.
 
@@ -311,7 +354,7 @@ class PoolTo(Op):
         x = maps(self, inputs, 1, 1)[0]
         whole(self, inputs, 1, most=self.most)
         stride = self._stride(x)
-        return resized(x, x.channels, [-(-length // stride) for length in axes(x)])
+        return regrid(x, x.channels, [-(-length // stride) for length in axes(x)])
 
     def call(self, *inputs: TensorType) -> Call:
         x = maps(self, inputs, 1, 1)[0]
@@ -319,3 +362,66 @@ class PoolTo(Op):
 
     def is_identity(self, *inputs: TensorType) -> bool:
         return self._stride(maps(self, inputs, 1, 1)[0]) == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresToMap(Op):
+    """Scores as maps: how much each head looks at each position, the mean over all queries.
+
+    Takes ``Scores`` and a map whose positions are the keys; it reads the type of the map alone.
+    """
+
+    pure: ClassVar[bool] = True
+    keeps_zero: ClassVar[bool] = True
+
+    def infer(self, *inputs: TensorType) -> Map:
+        if len(inputs) == 2 and isinstance(inputs[0], Scores) and isinstance(inputs[1], Map):
+            scores, like = inputs[0], inputs[1]
+            if scores.keys == positions(like):
+                return regrid(like, scores.heads, axes(like))
+        expect(False, self, "takes Scores and a map with a position for each key", *inputs)
+        raise AssertionError
+
+    def call(self, *inputs: TensorType) -> Call:
+        return Call(modules.ScoresToMap, {"size": axes(self.infer(*inputs))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthGate(Op):
+    """One of several maps for each example: how deep it needs to be is read off the first input.
+
+    The inputs are what the gate reads and then two or more candidates of one type, such as what every
+    layer of an encoder gives [Yao2024]. One candidate goes out as it is; gradients flow to all of them
+    and to the gate by their probabilities. What a run saves where it may stop is not part of the cost.
+
+    Attributes:
+        hidden: Width of the gate.
+    """
+
+    hidden: int = 16
+
+    def _inputs(self, inputs: Sequence[TensorType]) -> list[Map]:
+        taken = maps(self, inputs, 3)
+        rule = "needs candidates of one type behind what the gate reads"
+        expect(len(set(taken[1:])) == 1, self, rule, *inputs)
+        whole(self, inputs, 1, hidden=self.hidden)
+        return taken
+
+    def infer(self, *inputs: TensorType) -> Map:
+        return self._inputs(inputs)[1]
+
+    def call(self, *inputs: TensorType) -> Call:
+        first, *candidates = self._inputs(inputs)
+        arguments = {
+            "channels": first.channels,
+            "hidden": self.hidden,
+            "count": len(candidates),
+            "rank": rank(first),
+        }
+        return Call(modules.DepthGate, arguments)
+
+    def cost(self, *inputs: TensorType) -> OpCost:
+        first, *candidates = self._inputs(inputs)
+        return counts.pointwise(first.channels, self.hidden, 1) + counts.pointwise(
+            self.hidden, len(candidates), 1
+        )

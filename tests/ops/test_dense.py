@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from nasplat.graph.types import Image, Series, Tokens, Vector, Volume
+import torch
+
+from nasplat.graph.types import Image, Scores, Series, Tokens, Vector, Volume
 from nasplat.ops.dense import (
     ContextGate,
+    DepthGate,
     MaskQueryHead,
     MultiScaleFusion,
     PixelHead,
     PoolTo,
+    PositionGate,
+    ScoresToMap,
     UpsampleTo,
 )
 from nasplat.testing.ops import Case, OpConformance
@@ -20,6 +25,7 @@ class TestUpsampleTo(OpConformance):
     cases = (
         Case(UpsampleTo(), SMALL, FINE),
         Case(UpsampleTo(mode="nearest", channels=5), SMALL, FINE),
+        Case(UpsampleTo(), FINE, SMALL),
         Case(UpsampleTo(mode="pixel_shuffle"), SMALL, FINE),
         Case(UpsampleTo(mode="transposed"), SMALL, FINE),
         Case(UpsampleTo(mode="pixel_shuffle"), Series(6, 3), Series(4, 7)),
@@ -28,7 +34,7 @@ class TestUpsampleTo(OpConformance):
     )
     refused = (
         Case(UpsampleTo(), SMALL),
-        Case(UpsampleTo(), FINE, SMALL),
+        Case(UpsampleTo(mode="transposed"), FINE, SMALL),
         Case(UpsampleTo(), SMALL, Series(4, 9)),
         Case(UpsampleTo(channels=0), SMALL, FINE),
         Case(UpsampleTo(mode="x"), SMALL, FINE),
@@ -111,6 +117,16 @@ class TestContextGate(OpConformance):
     golden = ((Case(ContextGate(), Image(8, 3, 4)), 79, 144),)
 
 
+class TestPositionGate(OpConformance):
+    cases = (
+        Case(PositionGate(), SMALL),
+        Case(PositionGate(kernel=3), Volume(4, 2, 3, 2)),
+    )
+    refused = (Case(PositionGate(), Vector(4)), Case(PositionGate(kernel=2), SMALL))
+    larger = ((Case(PositionGate(kernel=3), SMALL), Case(PositionGate(), SMALL)),)
+    golden = ((Case(PositionGate(kernel=3), SMALL), 19, 216),)
+
+
 class TestPoolTo(OpConformance):
     cases = (
         Case(PoolTo(most=4), FINE),
@@ -120,3 +136,39 @@ class TestPoolTo(OpConformance):
     )
     refused = (Case(PoolTo(), Vector(4)), Case(PoolTo(most=0), FINE))
     golden = ((Case(PoolTo(most=4), FINE), 0, 0),)
+
+
+class TestScoresToMap(OpConformance):
+    cases = (Case(ScoresToMap(), Scores(3, 5, 12), SMALL),)
+    refused = (
+        Case(ScoresToMap(), SMALL),
+        Case(ScoresToMap(), Scores(3, 5, 11), SMALL),
+    )
+    golden = ((Case(ScoresToMap(), Scores(3, 5, 12), SMALL), 0, 0),)
+
+
+class TestDepthGate(OpConformance):
+    cases = (
+        Case(DepthGate(hidden=4), SMALL, FINE, FINE, FINE),
+        Case(DepthGate(), Volume(4, 2, 3, 2), Volume(6, 2, 3, 2), Volume(6, 2, 3, 2)),
+    )
+    refused = (
+        Case(DepthGate(), SMALL, FINE),
+        Case(DepthGate(), SMALL, FINE, SMALL),
+        Case(DepthGate(hidden=0), SMALL, FINE, FINE),
+    )
+    golden = ((Case(DepthGate(hidden=4), SMALL, FINE, FINE, FINE), 43, 36),)
+
+
+def test_a_depth_gate_hands_on_one_candidate_and_trains_the_gate() -> None:
+    case = Case(DepthGate(hidden=4), SMALL, FINE, FINE, FINE)
+    module, (x, *candidates) = case.module(), case.examples(4)
+    out = module(x, *candidates)
+    for example in range(4):
+        near = [torch.allclose(out[example], other[example], atol=1e-5) for other in candidates]
+        assert sum(near) == 1
+    out.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    assert any(
+        parameter.grad.any() for parameter in module.parameters() if parameter.grad is not None
+    )

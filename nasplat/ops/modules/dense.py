@@ -237,3 +237,51 @@ class PoolTo(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.pool(x)
+
+
+class ScoresToMap(nn.Module):
+    """The mean of scores, ``(B, h, N, M)``, over the queries, on a grid of ``M`` positions."""
+
+    def __init__(self, size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.size = tuple(size)
+
+    def forward(self, scores: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        return scores.mean(2).unflatten(2, self.size)
+
+
+class DepthGate(nn.Module):
+    """One of several maps for each example, decided by the means of the first input.
+
+    Args:
+        channels: Channels of the first input.
+        hidden: Width of the gate.
+        count: Number of candidates.
+        rank: Number of position axes.
+    """
+
+    def __init__(self, channels: int, hidden: int, count: int, rank: int) -> None:
+        super().__init__()
+        self.shape = (-1, 1) + (1,) * rank
+        self.gate = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, count))
+
+    def forward(self, x: torch.Tensor, *candidates: torch.Tensor) -> torch.Tensor:
+        soft = self.gate(x.flatten(2).mean(2)).softmax(1)
+        taken = (soft == soft.amax(1, keepdim=True)).to(soft.dtype)
+        weights = (taken / taken.sum(1, keepdim=True) - soft).detach() + soft
+        total = torch.zeros_like(candidates[0])
+        for number, candidate in enumerate(candidates):
+            total = total + weights[:, number].view(self.shape) * candidate
+        return total
+
+
+class PositionGate(nn.Module):
+    """Scale each position by a convolution of the mean and the largest of its channels."""
+
+    def __init__(self, kernel: int, rank: int) -> None:
+        super().__init__()
+        self.conv = CONVS[rank](2, 1, kernel, padding=kernel // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        seen = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)
+        return x * self.conv(seen).sigmoid()

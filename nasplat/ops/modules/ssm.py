@@ -106,8 +106,9 @@ class SelectiveSSM(nn.Module):
         self.skip = nn.Parameter(torch.ones(scans, hidden))
         self.out_proj = nn.Linear(hidden, channels, bias=False)
         steps = torch.exp(torch.rand(scans * hidden) * math.log(100.0) + math.log(0.001))
-        with torch.no_grad():
-            self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
+        if self.dt_proj.bias is not None:
+            with torch.no_grad():
+                self.dt_proj.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
 
     def _directions(self, x: torch.Tensor) -> torch.Tensor:
         """Positions in the order of every scan: ``(B, scans, hidden, L)`` from channels first."""
@@ -194,10 +195,11 @@ class XLSTM(nn.Module):
         self.out_proj = nn.Linear(hidden, channels, bias=False)
         future = torch.ones(length, length, dtype=torch.bool).triu(1)
         self.register_buffer("mask", future, persistent=False)
-        with torch.no_grad():
-            bias = self.gates.bias.view(directions, 2, heads)
-            bias[:, 0] = -2.0
-            bias[:, 1] = torch.linspace(3.0, 6.0, heads)
+        if self.gates.bias is not None:
+            with torch.no_grad():
+                bias = self.gates.bias.view(directions, 2, heads)
+                bias[:, 0] = -2.0
+                bias[:, 1] = torch.linspace(3.0, 6.0, heads)
 
     def _memory(
         self, gates: torch.Tensor, scores: torch.Tensor | None, value: torch.Tensor
