@@ -266,9 +266,11 @@ class Trainer:
 
         Raises:
             TrialFailure: ``Failure.DIVERGED`` when an output is no number.
+            UsageError: The task refuses the model.
         """
         task = self.task
         with self.averaged() as module:
+            task.audit(module, self.device)
             batches = task.batches("validation", task.evaluation_batch)
             try:
                 return evaluate(module, batches, task.meter(), self.device, heartbeat)

@@ -16,6 +16,7 @@ from nasplat.graph.types import TensorType
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from nasplat.tasks.augment import Augment
     from nasplat.tasks.meters import Meter
@@ -138,6 +139,21 @@ class Task(ABC):
         from nasplat.tasks.meters import Gathered
 
         return Gathered(self.score)
+
+    def audit(  # noqa: B027 - to let every model pass is a default, not a method that is missing
+        self, module: nn.Module, device: torch.device
+    ) -> None:
+        """Refuse a model that solves another problem, such as one that looks at the answer.
+
+        Called before a model is scored; the default lets every model pass.
+
+        Args:
+            module: On ``device``; its mode is put back afterwards.
+            device: Where it runs.
+
+        Raises:
+            UsageError: The model is refused, and why.
+        """
 
     @property
     def evaluation_batch(self) -> int:

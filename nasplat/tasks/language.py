@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nasplat.errors import TaskError
+from nasplat.errors import TaskError, UsageError
 from nasplat.graph.types import Ids, Tokens
 from nasplat.tasks.augment import Augment
 from nasplat.tasks.indexed import INPUT, IndexedTask
@@ -28,6 +28,8 @@ VOCABULARY = 256
 OBJECTIVES = ("next", "masked")
 MASK = 0
 """The byte that stands for a hidden one; text does not hold it."""
+AHEAD = 1e-3
+"""Change of an output, of its largest value, from which it counts as a change and not as rounding."""
 HIDDEN = 0.15
 """Part of the bytes that is hidden, as in [Devlin2019].
 
@@ -130,6 +132,33 @@ class LanguageTask(IndexedTask):
 
     def _meter(self) -> Meter:
         return TokenScore()
+
+    @torch.no_grad()
+    def audit(self, module: nn.Module, device: torch.device) -> None:
+        """Refuse a model that predicts the next byte and can see it.
+
+        The second half of a window is changed: what is predicted in the first half must stay.
+
+        Raises:
+            UsageError: The model looks ahead.
+        """
+        if not self._next:
+            return
+        ((window,), _) = self._batch(self._splits["validation"][:1], None, torch.Generator())
+        half = self._length // 2
+        other = window.clone()
+        other[:, half:] = (other[:, half:] + 1) % VOCABULARY
+        training = module.training
+        module.eval()
+        first, second = (self._output(module(ids.to(device)))[:, :half] for ids in (window, other))
+        module.train(training)
+        gap = float((first - second).abs().max())
+        if gap > AHEAD * max(1.0, float(first.abs().max())):
+            raise UsageError(
+                f"the model looks ahead: predictions of the first {half} bytes change by {gap:.2g} with "
+                f"the bytes behind them, so task {self.name} would be solved by copying",
+                hint="mix positions by causal operations alone, or search with objective=masked",
+            )
 
     def describe(self) -> str:
         """One line: how much text, how cut and split, what is predicted."""

@@ -33,7 +33,7 @@ def scenes(
     size: int = 32,
     digits: int = 3,
     classes: int = 10,
-    count: int = 1000,
+    count: int = 400,
     dice: float = 0.0,
     seed: int = 0,
 ) -> SegmentationTask:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from nasplat.errors import TaskError
+from nasplat.errors import TaskError, UsageError
+from nasplat.evaluate.training import Trainer
 from nasplat.graph.types import Ids, Logits, Tokens
 from nasplat.tasks import text as module
 from nasplat.tasks.augment import Augment
@@ -19,6 +21,7 @@ from nasplat.tasks.base import Task
 from nasplat.tasks.language import LanguageTask
 from nasplat.tasks.load import load_task
 from nasplat.tasks.meters import IGNORE
+from nasplat.tasks.recipe import Recipe
 from nasplat.tasks.text import stdlib_text, text
 from nasplat.testing.task import TaskConformance
 
@@ -221,3 +224,31 @@ def test_logits_that_are_right_cost_nothing(book: Path) -> None:
     assert task.score(outputs, batch.targets)["accuracy"] == 1.0
     uniform = task.loss(torch.zeros(8, 16, 256), batch.targets)
     assert float(uniform) == pytest.approx(np.log(256))
+
+
+class Looking(nn.Module):
+    """Tells each place the byte so many places after it."""
+
+    def __init__(self, ahead: int) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        hot = nn.functional.one_hot(ids.roll(-self.ahead, 1), 256).float()
+        return self.scale * hot
+
+
+def test_a_model_that_looks_ahead_is_refused(book: Path) -> None:
+    cpu = torch.device("cpu")
+    task = text(book, length=16)
+    module = Looking(0).train()
+    task.audit(module, cpu)
+    assert module.training
+    with pytest.raises(UsageError, match="looks ahead: predictions of the first 8 bytes") as met:
+        task.audit(Looking(1), cpu)
+    assert "objective=masked" in met.value.hint
+    text(book, length=16, objective="masked").audit(Looking(1), cpu)
+    trainer = Trainer(Looking(1), task, Recipe(), epochs=1, seed=0, device=cpu)
+    with pytest.raises(UsageError, match="looks ahead"):
+        trainer.validate()
