@@ -61,9 +61,11 @@ class Scale:
 
     Attributes:
         side: The shorter side of the image, in pixels.
+        other_side: The longer one.
     """
 
     side: int
+    other_side: int
 
     @property
     def strides(self) -> tuple[int, int]:
@@ -87,11 +89,20 @@ class Scale:
 
     @property
     def patches(self) -> tuple[int, ...]:
-        """Sides of the patches of a network of one resolution: about 4, 8 or 16 positions a side."""
-        return tuple(sorted({max(1, self.side // count) for count in (16, 8, 4)}))
+        """Sides of the patches of a network of one resolution: 16 of 224 pixels, half and twice that."""
+        side = 1 << max(0, round(math.log2(self.side / 10)))
+        return tuple(sorted({max(1, side // 2), side, 2 * side}))
 
-    def domains(self, widths: Sequence[int], grid: int, depths: Sequence[int]) -> Domains:
-        """The domains of a stage of so many positions along the shorter side."""
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """How often a network of one resolution repeats its blocks."""
+        return (1, 2, 3, 4) if self.stages == 2 else (2, 4, 6, 8, 13)
+
+    def domains(
+        self, widths: Sequence[int], strides: Sequence[int], depths: Sequence[int]
+    ) -> Domains:
+        """The domains of a stage whose positions may be so many pixels apart."""
+        grid = self.grid(min(strides))
         return Domains(
             widths=widths,
             depths=depths,
@@ -100,6 +111,11 @@ class Scale:
             windows=[side for side in (2, 4, 7, 14) if side < grid] or [grid],
             experts=(2, 4) if self.stages == 2 else (2, 4, 8),
             side=grid,
+            even=all(
+                side % (2 * stride) == 0
+                for side in (self.side, self.other_side)
+                for stride in strides
+            ),
         )
 
 
@@ -141,7 +157,7 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     if sizes is not None and sizes.details is not None:
         body = detailed(sizes.details, logits.classes)
     else:
-        body = _body(Scale(min(image.height, image.width)), logits.classes)
+        body = _body(Scale(*sorted((image.height, image.width))), logits.classes)
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
@@ -159,8 +175,8 @@ def _body(scale: Scale, classes: int) -> Expression:
     network = Network()
     stride = Choice(*scale.strides, name="stem.stride")
     trunk = Choose(hierarchical=_pyramid(scale, network, stride), isotropic=_row(scale, network))
-    body = Steps(trunk=trunk, head=ClassifierHead(classes=classes))
-    return Decided(body, (*network.always, stride))
+    always = (*network.always, stride)
+    return Steps(trunk=Decided(trunk, always), head=ClassifierHead(classes=classes))
 
 
 def _pyramid(scale: Scale, network: Network, stride: Expression) -> Expression:
@@ -169,8 +185,9 @@ def _pyramid(scale: Scale, network: Network, stride: Expression) -> Expression:
     for number in range(scale.stages):
         width = scale.width << number
         widths = width // 2, width * 2 // 3, width, width * 4 // 3
-        grid = scale.grid(scale.strides[0] << number)
-        domains = scale.domains(widths, grid, range(1, scale.stages + 2))
+        domains = scale.domains(
+            widths, [stride << number for stride in scale.strides], range(1, scale.stages + 2)
+        )
         stages.append(Stage(str(number), network, domains))
     made = {
         str(number): stage_of_blocks(stage, downsampling(stage) if number else None)
@@ -187,10 +204,9 @@ def _row(scale: Scale, network: Network) -> Expression:
     """Blocks at one resolution: a few that decide for themselves, several times over."""
     width = scale.width * 2
     widths = width // 2, width * 2 // 3, width, width * 4 // 3
-    stage = Stage("all", network, scale.domains(widths, scale.grid(scale.patches[0]), (1, 2, 3)))
-    rows = Choice(2, 3, 5, 8, 13, name="stages.all.rows")
+    stage = Stage("all", network, scale.domains(widths, scale.patches, scale.rows))
     return Steps(
         stem=stem(stage.width, ordered(scale.patches, 0.5, name="stem.patch")),
         position=position(network),
-        stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=rows))),
+        stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=True))),
     )

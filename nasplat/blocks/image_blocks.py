@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nasplat.blocks.image_ffns import feed_forwards
 from nasplat.blocks.image_mixers import mixers
 from nasplat.blocks.image_settings import NOTHING, Stage
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import CrossAttention
 from nasplat.ops.conv import Conv
+from nasplat.ops.dense import PoolTo
 from nasplat.ops.merge import Add, Concat, Split
-from nasplat.ops.resample import ImageToTokens, PoolProjection
+from nasplat.ops.resample import ImageToTokens
 from nasplat.ops.selective import LayerMemory
 from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps
 
-
-def _summary(stage: Stage) -> Expression:
-    """A map as few tokens."""
-    return Steps(
-        pool=PoolProjection(channels=stage.width, mode="avg", norm="none"), tokens=ImageToTokens()
-    )
+SUMMARY = Steps(pool=PoolTo(most=4), tokens=ImageToTokens())
+"""A map as a few tokens."""
 
 
 def stage_of_blocks(
-    stage: Stage, down: Expression | None = None, *, alike: Any = None
+    stage: Stage, down: Expression | None = None, *, alike: bool = False
 ) -> Expression:
     """A step down, if any, and blocks in a row.
 
@@ -37,7 +32,8 @@ def stage_of_blocks(
     Args:
         stage: What the stage decides.
         down: What leads from the stage before to this one.
-        alike: How many rows of blocks of the same decisions follow each other; absent: one.
+        alike: Whether a few blocks that decide for themselves are repeated with the same decisions, else
+            every block decides for itself.
     """
     by = stage.network.by_residual
     both = Parallel(Pick(0), Pick(0))
@@ -51,7 +47,7 @@ def stage_of_blocks(
     )
     summary = Parallel(
         Pick(1),
-        Steps(first=Pick(0), summary=_summary(stage)),
+        Steps(first=Pick(0), summary=SUMMARY),
         fuse=Concat(project=False, axis="sequence"),
     )
     after = by(
@@ -69,14 +65,15 @@ def stage_of_blocks(
         ),
         stage.block_always,
     )
-    rows: Expression = Repeat(row, times=stage.depth, common=stage.common)
-    if alike is not None:
-        rows = Repeat(rows, times=alike, share="decisions")
+    times = stage.period if alike else stage.depth
+    rows: Expression = Repeat(row, times=times, common=stage.common)
+    if alike:
+        rows = Repeat(rows, times=stage.depth, share="decisions")
     enter = by(
         NOTHING,
         partial_stage=Split(parts=2),
-        cross_layer_attention=Parallel(Pick(0), summary=_summary(stage)),
-        layer_memory=Parallel(Pick(0), summary=_summary(stage)),
+        cross_layer_attention=Parallel(Pick(0), summary=SUMMARY),
+        layer_memory=Parallel(Pick(0), summary=SUMMARY),
         residual_group=both,
     )
     leave = by(

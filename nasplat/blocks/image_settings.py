@@ -12,7 +12,15 @@ from typing import Any
 
 from nasplat.graph.op import Expression
 from nasplat.ops.merge import Add
-from nasplat.ops.norm import BatchNorm, LayerNorm, LayerScale, RMSNorm
+from nasplat.ops.norm import (
+    BatchInstanceNorm,
+    BatchNorm,
+    LayerNorm,
+    LayerScale,
+    RepBatchNorm,
+    RMSNorm,
+    UnifiedNorm,
+)
 from nasplat.space.choose import Choose, Match, Optional
 from nasplat.space.decisions import Case, Choice, Largest
 from nasplat.space.quantised import Quantised
@@ -39,6 +47,9 @@ POSITIONS = (
 )
 """How place enters: at the input (the first three), in every attention, or beside its values."""
 
+FEW = 32
+"""Networks over all positions together are offered on at most so many positions a side."""
+
 
 @dataclass(frozen=True)
 class Domains:
@@ -56,6 +67,7 @@ class Domains:
         experts: Numbers of experts.
         pools: By how much keys, values or queries are shortened along each side.
         side: Most positions along the shorter side of the image.
+        even: Whether the positions along each side are even in number.
     """
 
     widths: Sequence[int]
@@ -69,6 +81,7 @@ class Domains:
     experts: Sequence[int] = (2, 4)
     pools: Sequence[int] = (2,)
     side: int = 8
+    even: bool = False
 
 
 def ordered(values: Sequence[Any], at: float = 0.5, *, name: str | None = None) -> Any:
@@ -86,6 +99,8 @@ class Network:
         residual_type: One of ``RESIDUALS``: the other.
         heads_kept: Quarters of the heads that pruning leaves.
         neurons_kept: Part of the hidden channels that pruning leaves.
+        groups_kept: Quarters of the channels that pruning leaves, everywhere at once.
+        mask: Which tokens a token sees.
     """
 
     position: Any = field(default_factory=lambda: Choice(*POSITIONS, name="position"))
@@ -98,11 +113,18 @@ class Network:
         default_factory=lambda: Choice(0.5, 0.75, 1, default=1, name="prune.neurons_kept")
     )
 
+    groups_kept: Any = field(
+        default_factory=lambda: Choice(3, 4, default=4, name="prune.groups_kept")
+    )
+    mask: Any = field(
+        default_factory=lambda: Choice("none", "causal", "soft_causal", name="attention_mask")
+    )
+
     @property
     def always(self) -> tuple[Any, ...]:
         """What the network decides in any case, see :class:`~nasplat.space.wiring.Decided`."""
         residual = self.by_residual(Steps())
-        return (self.position, residual, self.heads_kept, self.neurons_kept)
+        return (self.position, residual, self.heads_kept, self.neurons_kept, self.groups_kept)
 
     def by_residual(self, plain: Expression, **others: Expression) -> Match:
         """One expression for each way along depth; those not named are as the plain one."""
@@ -135,13 +157,24 @@ class Stage:
         def name(setting: str) -> str:
             return f"stages.{label}.{setting}"
 
-        self.width = ordered(domains.widths, 0.7, name=name("width")) if width is None else width
+        given = ordered(domains.widths, 0.7, name=name("width")) if width is None else width
+        self.width = given * network.groups_kept // 4
         self.depth = ordered(domains.depths, 0.3, name=name("depth"))
+        self.period = Choice(1, 2, 3, default=2, name=name("period"))
         self.activation = Choice("gelu", "relu", "silu", name=name("activation"))
         self.precision = Choice(
             "float", "int8", "int4", "per_layer", "binary", name=name("precision")
         )
-        norm = Choose(layer=LayerNorm(), rms=RMSNorm(), batch=BatchNorm())
+        norm = Choose(
+            layer=LayerNorm(),
+            rms=RMSNorm(),
+            batch=BatchNorm(),
+            other=Choose(
+                rep_batch=RepBatchNorm(),
+                unified=UnifiedNorm(),
+                batch_instance_mix=BatchInstanceNorm(),
+            ),
+        )
         self.norm = Shared(name("norm"), norm)
         self.scale = Shared(name("layer_scale"), Optional(LayerScale()))
 
@@ -157,6 +190,8 @@ class Stage:
         self.head_dim = ordered(domains.head_dims, 0, name="head_dim")
         self.kv_heads = Choice(None, 1, name="kv_heads")
         self.window_side = ordered(domains.windows, 1, name="window_side")
+        sides = sorted({-(-domains.side // blocks) for blocks in (2, 4)})
+        self.block_side = ordered(sides, 1, name="block_side")
         self.kernel = ordered(domains.kernels, 0.5, name="kernel")
         self.large_kernel = ordered(domains.large_kernels, 0, name="large_kernel")
         self.pool = ordered(domains.pools, 0, name="attention_pool")
@@ -164,6 +199,11 @@ class Stage:
         self.ratio = ordered(domains.ratios, 0.4, name="ffn_ratio")
         self.experts = ordered(domains.experts, 0, name="experts")
         self.top_k = Choice(1, 2, name="top_k")
+
+    @property
+    def few(self) -> bool:
+        """Whether weights for every pair of positions are affordable."""
+        return self.domains.side <= FEW
 
     @property
     def common(self) -> tuple[Any, ...]:
@@ -180,6 +220,11 @@ class Stage:
         """The fields that attention ops share; pruning leaves some of the heads."""
         kept = Largest(1, self.heads * self.network.heads_kept // 4)
         return {"heads": kept, "head_dim": self.head_dim, "kv_heads": self.kv_heads}
+
+    @property
+    def headed_evenly(self) -> dict[str, Any]:
+        """The same with an even number of heads."""
+        return {"heads": 2 * self.headed["heads"], "head_dim": self.head_dim}
 
     @property
     def hidden_ratio(self) -> Any:
