@@ -23,8 +23,8 @@ from nasplat.ops.modules import latents as modules
 class LatentResampler(Headed):
     """Learned latents read all positions in several layers, and go out [Jaegle2021, Alayrac2022].
 
-    It takes an image, a series, a volume, a grid or tokens, and gives ``Tokens``, as wide as the channels. In a
-    layer latents attend to the positions and to themselves, then pass a feed-forward part, each behind
+    It takes an image, a series, a volume, a grid or tokens, and gives ``Tokens`` as wide as the channels.
+    In a layer latents attend to the positions and to themselves, then pass a feed-forward part, each behind
     a normalisation and with a residual.
 
     Attributes:

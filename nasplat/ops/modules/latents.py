@@ -77,7 +77,7 @@ class LatentResampler(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.rank:
             x = x.flatten(2).transpose(1, 2)
-        latents = self.latents.expand(x.shape[0], -1, -1)
+        latents = self.latents.repeat(x.shape[0], 1, 1)
         for layer in self.layers:
             latents = layer(latents, x)
         return latents
