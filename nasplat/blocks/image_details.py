@@ -138,6 +138,7 @@ PARTS: dict[str, Table] = {}
 NORMS: Mapping[str, Expression] = {
     "none": Steps(),
     "layer": LayerNorm(),
+    "scaled_layer": LayerNorm(shift=False),
     "rms": RMSNorm(),
     "batch": BatchNorm(),
     "group": GroupNorm(groups=1),
@@ -154,5 +155,8 @@ def picked(value: Any, options: Mapping[Any, Expression]) -> Expression:
 
 
 def normalisation(form: Any) -> Expression:
-    """A normalisation by its name; ``group`` is of all channels, ``affine`` only scales and shifts."""
+    """A normalisation by its name.
+
+    ``scaled_layer`` does not shift, ``group`` is of all channels, ``affine`` only scales and shifts.
+    """
     return picked(form, NORMS)

@@ -15,6 +15,7 @@ References:
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
     [Huang2017] G. Huang et al. Densely connected convolutional networks. CVPR 2017.
     [Yu2024] W. Yu et al. InceptionNeXt: when Inception meets ConvNeXt. CVPR 2024.
+    [Yu2024b] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
     [Chu2023] X. Chu et al. Conditional positional encodings for vision transformers. ICLR 2023.
 """
 
@@ -51,6 +52,7 @@ def unit(
     position: Any = False,
     ffn_position: Any = False,
     local: Any = False,
+    skip_scale: Any = False,
 ) -> Expression:
     """A mixer of positions, then a feed-forward part, each normalised and beside its input.
 
@@ -61,11 +63,17 @@ def unit(
         scale: Whether each part is scaled, channel by channel.
         position: Whether a convolution is added before the mixer [Chu2023].
         ffn_position: The same before the feed-forward part.
+        skip_scale: Whether what goes along beside each part is scaled, channel by channel [Yu2024b].
         local: Whether a part of two depthwise convolutions stands between them [ElNouby2021].
     """
 
     def beside(body: Expression) -> Residual:
-        return Residual(body, norm=normalisation(norm), scale=Optional(LayerScale(), present=scale))
+        return Residual(
+            body,
+            norm=normalisation(norm),
+            scale=Optional(LayerScale(), present=scale),
+            skip=Optional(LayerScale(initial=1.0), present=skip_scale),
+        )
 
     near = Steps(
         first=DepthwiseConv(kernel=3, activation="gelu"),

@@ -171,7 +171,12 @@ def activated_head(classes: int, norm: Any = "batch", activation: str = "relu") 
     )
 
 
-STEMS: Table = {"patches": patches, "convolutions": convolutions, "stepped": stepped}
+STEMS: Table = {
+    "patches": patches,
+    "convolved": convolved,
+    "convolutions": convolutions,
+    "stepped": stepped,
+}
 STEPS: Table = {
     "patches": patches,
     "convolved": convolved,

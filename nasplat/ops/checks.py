@@ -38,9 +38,11 @@ ACTIVATIONS = (
     "swoosh_r",
     "polynomial",
     "spiking",
+    "squared_relu",
+    "star_relu",
 )
-"""Forms of the point-wise non-linearity; a polynomial has weights."""
-NOT_ZERO_AT_ZERO = ("swoosh_l", "polynomial")
+"""Forms of the point-wise non-linearity; a polynomial and ``star_relu`` have weights."""
+NOT_ZERO_AT_ZERO = ("swoosh_l", "polynomial", "star_relu")
 """The activations that do not keep zeros."""
 
 Features = Image | Tokens | Vector

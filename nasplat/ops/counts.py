@@ -42,8 +42,8 @@ def norm(form: str, channels: int) -> OpCost:
 
 
 def activation(form: str) -> OpCost:
-    """A point-wise non-linearity; a polynomial of degree 3 has four coefficients."""
-    return OpCost(4 if form == "polynomial" else 0)
+    """A point-wise non-linearity; a polynomial of degree 3 has four coefficients, ``star_relu`` two."""
+    return OpCost({"polynomial": 4, "star_relu": 2}.get(form, 0))
 
 
 def product(rows: int, inner: int, columns: int, count: int = 1) -> OpCost:

@@ -16,6 +16,7 @@ References:
     [Yang2022] Q. Yang et al. Unified normalization for accelerating and stabilizing transformers. 2022.
     [Yao2024] Z. Yao et al. Zipformer. ICLR 2024.
     [Loshchilov2025] I. Loshchilov et al. nGPT: normalized transformer on the hypersphere. ICLR 2025.
+    [Yu2024] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
     [Touvron2021] H. Touvron et al. Going deeper with image transformers. ICCV 2021.
     [Touvron2022] H. Touvron et al. ResMLP: feedforward networks for image classification with
         data-efficient training. TPAMI 45, 2022.
@@ -67,11 +68,13 @@ class LayerNorm(_Norm):
 
     Attributes:
         affine: Whether there are the learned scale and shift.
+        shift: Whether there is the shift, where there is the scale.
     """
 
     form: ClassVar[str] = "layer"
 
     affine: bool = True
+    shift: bool = True
 
     def call(self, *inputs: TensorType) -> Call:
         item = channelled(self, inputs)
@@ -79,10 +82,13 @@ class LayerNorm(_Norm):
         arguments: dict[str, Any] = {"normalized_shape": channels(item)}
         if not self.affine:
             arguments["elementwise_affine"] = False
+        elif not self.shift:
+            arguments["bias"] = False
         return Call(module, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        return super().cost(*inputs) if self.affine else OpCost()
+        width = channels(channelled(self, inputs))
+        return counts.vector(width * (1 + self.shift) if self.affine else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,7 +287,8 @@ class Activation(Op):
         form: ``relu``, ``gelu``, ``silu``, ``hardswish``, ``gelu_tanh``, ``relu6``, ``leaky_relu``;
             ``swoosh_l`` and ``swoosh_r`` [Yao2024]; ``polynomial``, powers of ReLU with learned
             coefficients [Zhuo2024]; ``spiking``, 1 above 1 and else 0, with a smooth gradient
-            [Neftci2019]; or ``none`` for the identity.
+            [Neftci2019]; ``squared_relu``, and ``star_relu``, the same with a learned scale and shift
+            [Yu2024]; or ``none`` for the identity.
         degree: Highest power of ``polynomial``, 2 to 4.
     """
 
@@ -290,8 +297,8 @@ class Activation(Op):
 
     @property
     def pure(self) -> bool:  # type: ignore[override]  # a polynomial has weights
-        """All but polynomials have no weights."""
-        return self.form != "polynomial"
+        """Polynomials and ``star_relu`` have weights."""
+        return self.form not in ("polynomial", "star_relu")
 
     @property
     def keeps_zero(self) -> bool:  # type: ignore[override]  # it depends on the form
@@ -320,7 +327,9 @@ class Activation(Op):
         return Call(common.ACTIVATIONS[self.form])
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        return OpCost(self.degree + 1 if self.form == "polynomial" else 0)
+        if self.form == "polynomial":
+            return OpCost(self.degree + 1)
+        return counts.activation(self.form)
 
     def is_identity(self, *inputs: TensorType) -> bool:
         return self.form == "none"

@@ -181,9 +181,61 @@ def maxvit(
     )
 
 
+def convformer(
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 3, 9, 3),
+    attention: Sequence[bool] = (False, False, False, False),
+    head_dim: int = 32,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """ConvFormer: W. Yu et al. TPAMI 2024. Separable convolutions, without biases; see :func:`caformer`."""
+    stages = []
+    for stage, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+        conv = {"kernel": Of(7), "ratio": Of(2), "activation": "star_relu"}
+        attend = {"heads": Of(dim // head_dim), "bias": False, "out_bias": False}
+        unit = {
+            "mixer": {"attention": attend} if attention[stage] else {"conv": conv},
+            "ffn": {"mlp": {"ratio": Of(4), "activation": "star_relu", "bias": False}},
+            "norm": "scaled_layer",
+            "skip_scale": stage >= 2,
+        }
+        down = {"channels": Of(dim), "before": "scaled_layer"}
+        stages.append(
+            StageDetails(
+                blocks={"unit": unit},
+                depth=Of(depth),
+                down={"convolved": down} if stage else None,
+            )
+        )
+    head = {"hidden": 4 * dims[-1], "activation": "squared_relu", "hidden_norm": "layer"}
+    return published(
+        stem={
+            "convolved": {"channels": Of(dims[0]), "kernel": 7, "stride": 4, "norm": "scaled_layer"}
+        },
+        stages=stages,
+        head={"pooled": {"norm": "layer", **head}},
+        side=side,
+        classes=classes,
+    )
+
+
+def caformer(
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 3, 9, 3),
+    head_dim: int = 32,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """CAFormer: W. Yu et al. TPAMI 2024. Separable convolutions, then attention in the last two stages."""
+    return convformer(dims, depths, (False, False, True, True), head_dim, side, classes)
+
+
 PRESETS = {
     "coatnet": coatnet,
     "edgenext": edgenext,
     "visformer": visformer,
     "maxvit": maxvit,
+    "convformer": convformer,
+    "caformer": caformer,
 }

@@ -41,6 +41,8 @@ class TestLayerNorm(OpConformance):
         Case(LayerNorm(), SERIES),
         Case(LayerNorm(), GRID),
         Case(LayerNorm(affine=False), VOLUME),
+        Case(LayerNorm(shift=False), SMALL),
+        Case(LayerNorm(shift=False), TOKENS),
     )
     refused = (Case(LayerNorm(), Logits(4)), Case(LayerNorm(), SMALL, SMALL))
     larger = ((Case(LayerNorm(), SMALL), Case(LayerNorm(), Image(8, 5, 7))),)

@@ -2,6 +2,8 @@
 
 References:
     [Zhuo2024] Z. Zhuo et al. Polynomial composition activations. 2024.
+    [So2021] D. So et al. Primer: searching for efficient transformers for language modeling. NeurIPS 2021.
+    [Yu2024] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
     [Yao2024] Z. Yao et al. Zipformer: a faster and better encoder for speech recognition. ICLR 2024.
     [Neftci2019] E. O. Neftci et al. Surrogate gradient learning in spiking neural networks. 2019.
 """
@@ -34,6 +36,28 @@ class Polynomial(nn.Module):
             power = power * positive
             total = total + factor * power
         return total
+
+
+class SquaredReLU(nn.Module):
+    """The square of ReLU [So2021]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(x).square()
+
+
+class StarReLU(nn.Module):
+    """The square of ReLU with a learned scale and shift [Yu2024].
+
+    They start where a standard normal input gives a mean of zero and a variance of one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.8944))
+        self.shift = nn.Parameter(torch.tensor(-0.4472))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * functional.relu(x).square() + self.shift
 
 
 class Swoosh(nn.Module):

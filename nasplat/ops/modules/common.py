@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nasplat.ops.modules.activation import Polynomial, Spike, Swoosh
+from nasplat.ops.modules.activation import Polynomial, Spike, SquaredReLU, StarReLU, Swoosh
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "none": nn.Identity,
@@ -19,6 +19,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "hardswish": nn.Hardswish,
     "spiking": Spike,
+    "squared_relu": SquaredReLU,
+    "star_relu": StarReLU,
 }
 """The non-linearities without settings."""
 
