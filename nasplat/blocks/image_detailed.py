@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasplat.blocks.image_branches import BRANCH_BLOCKS, BRANCH_HEADS, BRANCH_STEMS
 from nasplat.blocks.image_details import Details, Forms, Opening, StageDetails, normalisation
 from nasplat.blocks.image_form_blocks import BLOCKS, attending_step
+from nasplat.blocks.image_form_branches import BRANCH_BLOCKS, BRANCH_HEADS, BRANCH_STEMS
+from nasplat.blocks.image_form_tokens import TOKEN_BLOCKS, TOKEN_HEADS, TOKEN_POSITIONS, TOKEN_STEMS
 from nasplat.blocks.image_forms import HEADS, POSITIONS, STEMS, STEPS
-from nasplat.blocks.image_tokens import TOKEN_BLOCKS, TOKEN_HEADS, TOKEN_POSITIONS, TOKEN_STEMS
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Image, Logits
 from nasplat.space.designs import Preset

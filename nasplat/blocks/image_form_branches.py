@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from nasplat.blocks.image_details import Table
-from nasplat.blocks.image_tokens import class_token
+from nasplat.blocks.image_form_tokens import class_token
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import SelfAttention
 from nasplat.ops.attention_cross import ClassAttention
