@@ -45,7 +45,7 @@ class Sizes:
             strides,
             tuple(range(max(1, deepest - 1), deepest + 1)),
             (width, width * 3 // 2, width * 2),
-            tuple(range(1, 2 + deepest // 2)),
+            tuple(range(1, 3 + (deepest - 1) // 2)),
         )
 
 
