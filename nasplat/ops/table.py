@@ -16,21 +16,20 @@ from nasplat.graph.op import Op
 
 
 def _families() -> tuple[ModuleType, ...]:
-    """Every module beside this one that defines ops, by name."""
+    """Every module beside this one that defines ops, by name, and not only bases of ops."""
     folder = Path(__file__).parent
     modules = [
         import_module(f"nasplat.ops.{file.stem}")
         for file in sorted(folder.glob("*.py"))
         if file.stem not in ("__init__", Path(__file__).stem)
     ]
-    return tuple(module for module in modules if ops_of(module))
+    return tuple(
+        module for module in modules if any(op.infer is not Op.infer for op in ops_of(module))
+    )
 
 
 def ops_of(module: ModuleType) -> list[type[Op]]:
-    """The op classes that a module itself defines, in order.
-
-    Private ones, and those that do not say the type of their output, are bases of others.
-    """
+    """The op classes that a module itself defines, in order; private ones are bases of others."""
     return [
         item
         for name, item in vars(module).items()
@@ -38,7 +37,6 @@ def ops_of(module: ModuleType) -> list[type[Op]]:
         and issubclass(item, Op)
         and item.__module__ == module.__name__
         and "__dataclass_fields__" in vars(item)
-        and item.infer is not Op.infer
         and not name.startswith("_")
     ]
 
