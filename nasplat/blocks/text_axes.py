@@ -92,7 +92,8 @@ def axes(heads: Sequence[int]) -> Mapping[str, Axis]:
             "local_summary": _kernel("local_summary"),
             "linear": _mixers("linear"),
             "linear_toeplitz": Rule({MIXER: ("linear",), "position": ("relative_bias",)}),
-            "gated": _shape("skip_middle"),
+            "complex_rotation": _kernel("complex"),
+            "gated": (_shape("skip_middle"), _kernel("gated")),
         },
         "kv_sharing": {
             "cross_layer_cache": cached,
@@ -100,6 +101,9 @@ def axes(heads: Sequence[int]) -> Mapping[str, Axis]:
             "pruned_cache": sparse,
         },
         "head_layout": {
+            "complex": _kernel("complex"),
+            "moe_heads": _kernel("moe"),
+            "single_gated": _kernel("gated"),
             "multi_head": Rule({MIXER: ("attention", "sliding"), "stages.*.kv_groups": (1,)}),
             "grouped_query": Rule(
                 {MIXER: ("attention", "sliding"), "stages.*.kv_groups": tuple(range(2, 65))}
@@ -120,7 +124,10 @@ def axes(heads: Sequence[int]) -> Mapping[str, Axis]:
             "none": Rule({"mask": ("none",)}),
             "candidate_isolating": Rule({"mask": ("candidate_isolating",)}),
         },
-        "position_encoding": _plain("position", POSITIONS),
+        "position_encoding": {
+            **_plain("position", POSITIONS),
+            "complex_head": _kernel("complex"),
+        },
         "ffn_type": {
             **{
                 name: Rule({FFN: (name,)})

@@ -12,6 +12,7 @@ from nasplat.blocks.text_settings import TextSettings
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import LinearAttention, SelfAttention
 from nasplat.ops.attention_edges import CachedAttention, KVProjection
+from nasplat.ops.attention_forms import ComplexAttention, GatedAttentionUnit, MoEAttention
 from nasplat.ops.attention_sparse import (
     BlockSparseAttention,
     LocalSummaryAttention,
@@ -37,7 +38,16 @@ MIXERS = (
     "xlstm",
     "fourier",
 )
-KERNELS = ("softmax", "topk", "block_sparse", "local_summary", "low_rank_cache")
+KERNELS = (
+    "softmax",
+    "topk",
+    "block_sparse",
+    "local_summary",
+    "complex",
+    "moe",
+    "gated",
+    "low_rank_cache",
+)
 KEEPS = (0.5, 0.25, 0.125, 0.4858)
 """Shares of keys that sparse kernels keep; the last is the one of ChunkLLM."""
 
@@ -164,6 +174,22 @@ def attention_part(
             **fields,
         ),
         "local_summary": LocalSummaryAttention(radius=near, summary_stride=near, **fields),
+        "complex": ComplexAttention(**fields),
+        "moe": MoEAttention(
+            experts=Choice(2, 4, name=f"{stage}.head_experts"),
+            top_k=Choice(1, 2, name=f"{stage}.head_top_k"),
+            heads=heads.count,
+            head_dim=heads.width,
+            bias=s.bias,
+            mask=s.order_mask,
+            rotary=s.rotated,
+        ),
+        "gated": GatedAttentionUnit(
+            expand=Choice(1, 2, name=f"{stage}.unit_expand"),
+            key_dim=heads.width,
+            chunk=domains.radii[-1],
+            mask=s.order_mask,
+        ),
         "low_rank_cache": cache_part(s, stage, heads),
     }
     offered = ("softmax",) if domains.isolating else KERNELS
