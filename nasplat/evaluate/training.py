@@ -10,7 +10,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from nasplat.errors import Failure, TrialFailure, UsageError
+from nasplat.evaluate.post_training import PostTraining
 from nasplat.tasks.base import Batch, Task
 from nasplat.tasks.meters import Meter
 from nasplat.tasks.recipe import Recipe
@@ -135,6 +136,12 @@ class Trainer:
         self._average: list[Tensor] = []
         if recipe.ema:
             self._average = [parameter.detach().clone() for parameter in self._parameters]
+        self._later: PostTraining | None = None
+        if recipe.quantisation != "qat":
+            self._later = PostTraining(module, task, recipe.quantisation, device)
+        self._scheduled: list[Any] = [
+            part for part in module.modules() if hasattr(part, "follow_training")
+        ]
         self._auxiliary = [part for part in module.modules() if hasattr(part, "auxiliary_loss")]
         self._augment = recipe.augmentation(natural=task.natural)
         self._steps = math.ceil(task.sizes["train"] / recipe.batch_size)
@@ -204,6 +211,8 @@ class Trainer:
     def _step(self, batch: Batch, rate: float, done: int) -> Tensor:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+        for part in self._scheduled:
+            part.follow_training(done / (self.epochs * self._steps))
         self._optimizer.zero_grad(set_to_none=True)
         outputs = self.module(*batch.inputs)
         loss = self.task.loss(outputs, batch.targets, label_smoothing=self.recipe.label_smoothing)
@@ -250,10 +259,16 @@ class Trainer:
         finally:
             self._put(kept)
 
+    def _rounded(self) -> AbstractContextManager[None]:
+        """The module as it will be used: rounded, if that comes after training."""
+        return nullcontext() if self._later is None else self._later.rounded()
+
     def finish(self) -> nn.Module:
         """End training: the module keeps the weights that count and is set to evaluation."""
         if self._average:
             self._put(self._average)
+        if self._later is not None:
+            self._later.settle()
         return self.module.eval()
 
     @torch.no_grad()
@@ -269,7 +284,7 @@ class Trainer:
             UsageError: The task refuses the model.
         """
         task = self.task
-        with self.averaged() as module:
+        with self.averaged() as module, self._rounded():
             task.audit(module, self.device)
             batches = task.batches("validation", task.evaluation_batch)
             try:

@@ -22,6 +22,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "schedule": ("cosine", "linear", "constant", "onecycle"),
     "augment": ("none", "light", "strong"),
     "weights": ("own", "bank"),
+    "quantisation": ("qat", "ptq", "reparameterised", "data_free"),
 }
 
 #: Smallest and largest value; both belong to the range.
@@ -60,6 +61,9 @@ class Recipe:
         clip_norm: Largest norm of the gradient, 0 for no clipping, in [0, 1000].
         weights: What a candidate starts from: ``own`` random weights, or its slices of the ``bank`` of the
             study, to which it gives back what it learns. Winners are trained from scratch either way.
+        quantisation: When nodes of few bits are rounded: ``qat``, all through training; after it, with
+            ranges measured on training examples (``ptq``), also with scales moved out of norms first
+            (``reparameterised``), or without any data (``data_free``).
 
     Raises:
         UsageError: Values are out of range or of the wrong type; all are named.
@@ -78,6 +82,7 @@ class Recipe:
     ema: float = 0.0
     clip_norm: float = 1.0
     weights: str = "own"
+    quantisation: str = "qat"
 
     def __post_init__(self) -> None:
         offences = [
@@ -128,8 +133,9 @@ class Recipe:
         """Stable hash: equal recipes, equal keys, on every machine."""
         # A field that came later is left out at its default, so that earlier keys stay.
         values = self.to_json()
-        if values["weights"] == "own":
-            del values["weights"]
+        for name, default in (("weights", "own"), ("quantisation", "qat")):
+            if values[name] == default:
+                del values[name]
         text = json.dumps(values, sort_keys=True)
         return "r1:" + hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
