@@ -79,9 +79,23 @@ def synflow(module: nn.Module, task: Task, batch: Batch) -> float:
 def jacob(module: nn.Module, task: Task, batch: Batch) -> float:
     """Negative entropy-like score of the correlations between the examples' input gradients."""
     inputs = [x.clone().requires_grad_(x.is_floating_point()) for x in batch.inputs]
-    total = sum(part.sum() for part in _tensors(module(*inputs)))
+    sources = [x for x in inputs if x.requires_grad]
+
+    def watch(_: nn.Module, given: Any, output: Any) -> None:
+        if any(isinstance(x, Tensor) and not x.is_floating_point() for x in given):
+            parts = _tensors(output)
+            sources.extend(x for x in parts if x.requires_grad and len(x) == len(batch))
+
+    # Nothing is differentiable in integers: what is made of them, such as embeddings, stands for them.
+    inner = [part for part in module.modules() if part is not module]
+    hooks = [part.register_forward_hook(watch) for part in inner]
+    try:
+        total = sum(part.sum() for part in _tensors(module(*inputs)))
+    finally:
+        for hook in hooks:
+            hook.remove()
     assert isinstance(total, Tensor)
-    gradients = _gradients(total, [x for x in inputs if x.requires_grad])
+    gradients = _gradients(total, sources)
     flat = torch.cat([gradient.flatten(1) for gradient in gradients], 1).double()
     flat = flat - flat.mean(1, keepdim=True)
     norms = flat.norm(dim=1, keepdim=True).clamp_min(1e-12)

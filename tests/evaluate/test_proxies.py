@@ -16,8 +16,10 @@ from nasplat.graph.graph import Graph
 from nasplat.ops.conv import Conv
 from nasplat.ops.head import ClassifierHead
 from nasplat.tasks.digits import digits
+from nasplat.tasks.load import load_task
 from nasplat.testing.evaluator import EvaluatorConformance
 from tests.evaluate.conftest import MakeJob, chain
+from tests.tasks.nets import networks
 
 
 class TestProxies(EvaluatorConformance):
@@ -87,3 +89,25 @@ def test_a_graph_that_does_not_fit_is_invalid(make_job: MakeJob, tmp_path: Path)
 def test_a_batch_of_one_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 2, got 1"):
         ProxyEvaluator(batch_size=1)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "scenes?count=40&size=16",
+        "stdlib-text?size=20000&length=16",
+        "digits-rows",
+        "digits-stream?stride=50",
+        "digits-mixed?count=40",
+        "digits-noisy",
+    ],
+)
+def test_every_kind_of_task_has_proxies(task: str) -> None:
+    loaded = load_task(task)
+    small, large = (
+        measure_proxies(graph, loaded, seed=0, batch_size=8) for graph in networks(loaded, width=8)
+    )
+    assert set(small) == set(NAMES)
+    assert all(math.isfinite(value) for value in (*small.values(), *large.values()))
+    assert small["params"] < large["params"]
+    assert small["jacob"] != large["jacob"]
