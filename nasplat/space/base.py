@@ -12,7 +12,8 @@ from __future__ import annotations
 import copy
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -128,7 +129,8 @@ class Compiler:
         self._nodes: set[str] = set()
         self._homes: dict[int, tuple[int, ...]] = {}
         self._opened: dict[int, tuple[Op, tuple[tuple[str, Any], ...]]] = {}
-        for met, owners in _occurrences(root, ()):
+        self._decided: set[int] = set()
+        for met, owners in _occurrences(root, (), {}):
             self._homes[id(met)] = _common(self._homes.get(id(met), owners), owners)
 
     def part(self, body: Expression, place: Place) -> Part:
@@ -142,11 +144,26 @@ class Compiler:
         if isinstance(body, Sequence):
             return self._sequence(body, place)
         if isinstance(body, Combinator):
-            return body.compile(self, place)
+            part = body.compile(self, place)
+            return Part((), part.emit) if id(body) in self._decided else part
         raise SpaceError(
             f"at {place.path or 'the top'}: expected an op or a combinator, "
             f"got {body!r} of type {type(body).__name__}"
         )
+
+    @contextmanager
+    def deciding(self, parts: Iterable[Expression], place: Place) -> Iterator[Plan]:
+        """Decide parts once, whether what is compiled meanwhile uses them or not.
+
+        Gives the plan of their decisions; a use of one of the parts adds nothing to a plan.
+        """
+        made = [part for part in parts if id(part) not in self._decided]
+        plan = product(*(self.part(part, place).plan for part in made))
+        self._decided.update(map(id, made))
+        try:
+            yield plan
+        finally:
+            self._decided.difference_update(map(id, made))
 
     def site(self, place: Place, plan: Plan) -> None:
         """Let recombination move this part as a whole."""
@@ -179,7 +196,10 @@ class Compiler:
         return copies[-1][2] if copies else ""
 
     def _home(self, value: object, place: Place) -> tuple[tuple[int, object, str], ...]:
-        return place.copies[: len(self._homes.get(id(value), place.copies))]
+        owners = self._homes.get(id(value))
+        if owners is None:
+            return place.copies
+        return tuple([copy for copy in place.copies if copy[0] in owners])
 
     def _free(self, path: str, label: str) -> str:
         """A path that no other decision has."""
@@ -363,15 +383,22 @@ def is_open(value: object) -> bool:
 
 
 def _occurrences(
-    value: object, owners: tuple[int, ...]
+    value: object, owners: tuple[int, ...], common: Mapping[int, tuple[int, ...]]
 ) -> Iterator[tuple[object, tuple[int, ...]]]:
-    """Every decision and combinator with the owners of the copied bodies around it."""
+    """Every decision and combinator with the owners of the copied bodies around it.
+
+    What a combinator lists as common to its copies stands beside them, wherever it is met.
+    """
+    owners = common.get(id(value), owners)
     if isinstance(value, (Decision, Combinator)):
         yield value, owners
     copied = value.copied() if isinstance(value, Combinator) else ()
+    listed = getattr(value, "common", ()) if isinstance(value, Combinator) else ()
+    if listed:
+        common = {**common, **{id(item): owners for item in listed}}
     for item in inside(value):
         own = any(item is other for other in copied)
-        yield from _occurrences(item, (*owners, id(value)) if own else owners)
+        yield from _occurrences(item, (*owners, id(value)) if own else owners, common)
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

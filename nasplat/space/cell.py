@@ -37,6 +37,8 @@ class Cell(Combinator):
         entry: What stands on edges that leave an input of the cell; None: the same as on others.
         merge: Takes what the edges of a node bring; left out for a single edge.
         output: Takes all nodes added by the cell (concatenation in DARTS); None: the last node goes on.
+        common: Parts that edges choose among, such as motifs: their decisions are made once for all
+            edges, whether an edge chooses the part or not.
 
     Raises:
         SpaceError: A number is not positive, or ``pick`` is not in order.
@@ -50,6 +52,7 @@ class Cell(Combinator):
     output: Expression | None
     choices: _Choices
     """For each node the decision for its sources (None: no choice) and the sets it decides between."""
+    common: tuple[Expression, ...] = ()
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Cell(Combinator):
         entry: Expression | None = None,
         merge: Expression | None = None,
         output: Expression | None = None,
+        common: tuple[Expression, ...] = (),
     ) -> None:
         counts = [nodes]
         if isinstance(nodes, Decision):
@@ -91,6 +95,7 @@ class Cell(Combinator):
             ("merge", merge or Add()),
             ("output", output),
             ("choices", tuple(choices)),
+            ("common", common),
         ):
             object.__setattr__(self, name, value)
 
@@ -103,10 +108,11 @@ class Cell(Combinator):
         depth = (
             compiler.point(self.nodes, place, "nodes") if isinstance(self.nodes, Decision) else None
         )
-        nodes = [
-            self._node(compiler, place.at(f"node{self.inputs + number}"), *choice)
-            for number, choice in enumerate(self.choices)
-        ]
+        with compiler.deciding(self.common, place.at("common")) as always:
+            nodes = [
+                self._node(compiler, place.at(f"node{self.inputs + number}"), *choice)
+                for number, choice in enumerate(self.choices)
+            ]
         emits = [part.emit for part in nodes]
         output = None if self.output is None else compiler.part(self.output, place.at("output"))
         path = None if depth is None else depth.path
@@ -129,6 +135,7 @@ class Cell(Combinator):
             branches = tuple(product(*plans[:count]) for count in counts)
             entry: Entry = (depth, branches if any(branches) else None)
             inner = (entry,)
+        inner = product(always, inner)
         compiler.site(place, inner)
         return Part(product(inner, () if output is None else output.plan), emit)
 
