@@ -34,6 +34,7 @@ from nasplat.ops.ffn import MLP, DepthwiseMLP
 from nasplat.ops.linear import Linear
 from nasplat.ops.merge import Add, Concat, Split
 from nasplat.ops.mixer import ConvMixer, PoolMixer
+from nasplat.ops.mixer_context import FocalModulation
 from nasplat.ops.mixer_tokens import SpatialGatingUnit, TokenMLP
 from nasplat.ops.norm import Activation, LayerScale
 from nasplat.ops.position import ConvPosition
@@ -353,6 +354,7 @@ MIXERS: Table = {
     "grid": DilatedGroupAttention,
     "inception": inception,
     "tokens": TokenMLP,
+    "focal": FocalModulation,
     "gated_positions": gated_positions,
 }
 FFNS: Table = {"mlp": MLP, "depthwise_mlp": DepthwiseMLP, "grouped_mlp": grouped_mlp}

@@ -292,6 +292,34 @@ def densenet(
     )
 
 
+def focalnet(
+    dim: int = 96,
+    depths: Sequence[int] = (2, 2, 6, 2),
+    levels: int = 2,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """FocalNet: J. Yang et al. NeurIPS 2022. Context of growing reach multiplies a query."""
+    stages = []
+    for stage, depth in enumerate(depths):
+        mixer, ffn = {"focal": {"levels": Of(levels)}}, {"mlp": {"ratio": Of(4)}}
+        down = {"channels": Of(dim << stage), "patch": 2, "norm": "layer"}
+        stages.append(
+            StageDetails(
+                blocks={"unit": {"mixer": mixer, "ffn": ffn}},
+                depth=Of(depth),
+                down={"patches": down} if stage else None,
+            )
+        )
+    return published(
+        stem={"patches": {"channels": Of(dim), "patch": Of(4), "norm": "layer"}},
+        stages=stages,
+        head={"pooled": {"norm": "layer"}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "convnext": convnext,
     "poolformer": poolformer,
@@ -302,4 +330,5 @@ PRESETS = {
     "mobilenetv3": mobilenetv3,
     "inception_next": inception_next,
     "densenet": densenet,
+    "focalnet": focalnet,
 }

@@ -19,7 +19,9 @@ MODELS: dict[str, dict[str, Any]] = tomllib.loads(
 """Reference counts: preset, settings, parameters, and multiply-accumulates as half of torch's count."""
 
 TINY: dict[str, dict[str, Any]] = {
+    "caformer": {"dims": (4, 8, 12, 16), "depths": (1, 1, 2, 1), "head_dim": 4, "side": 32},
     "coatnet": {"dims": (16, 16, 32, 32), "depths": (1, 2, 2, 1), "stem": 8, "side": 32},
+    "convformer": {"dims": (4, 8, 12, 16), "depths": (1, 1, 2, 1), "head_dim": 4, "side": 32},
     "convnext": {"dims": (8, 12), "depths": (1, 2), "side": 16},
     "crossvit": {"dims": (6, 12), "depths": (1, 2), "heads": (2, 3), "rounds": 2, "side": 60},
     "davit": {"dims": (8, 16), "depths": (1, 2), "head_dim": 4, "window": 3, "side": 32},
@@ -27,6 +29,7 @@ TINY: dict[str, dict[str, Any]] = {
     "densenet": {"growth": 4, "depths": (1, 2), "side": 32},
     "edgenext": {"dims": (8, 9, 10, 13), "depths": (1, 2, 2, 1), "heads": 1, "side": 32},
     "efficientnet": {"width": 0.25, "depth": 0.5, "side": 32},
+    "focalnet": {"dim": 8, "depths": (1, 2), "levels": 1, "side": 16},
     "gmlp": {"dim": 8, "depth": 2, "patch": 4, "ratio": 2, "side": 16},
     "inception_next": {"dims": (16, 24), "depths": (1, 2), "band": 5, "side": 16},
     "maxvit": {
