@@ -47,6 +47,8 @@ from nasplat.space.quantised import Quantised
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Steps
 
+TASK = "stdlib-text"
+"""The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
     "language": Types({"ids": Ids(64, 256)}, {"logits": Tokens(64, 256)}),
     "classes": Types({"ids": Ids(64, 256)}, {"logits": Logits(4)}),
@@ -117,7 +119,8 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     Args:
         task: Types as in the module's docstring, of at least 8 tokens.
         recipe: Whether the learning rate is a decision, or left to the trainer.
-        sizes: Domains; what is left out follows from the task.
+        sizes: Domains; what is left out follows from the task. They are those of one published model as
+            a rule, so single options are not tried one by one.
 
     Raises:
         SpaceError: The task has other inputs or outputs.
@@ -196,6 +199,7 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         task.outputs,
         recipe=decided if recipe else None,
         name="decoder-lm",
+        check=Space.CHECKED if sizes is None else None,
         axes=axes(_of(z.heads)),
     )
 

@@ -18,6 +18,8 @@ from nasplat.space.skips import Paired
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Pick, Shared, Steps, Tap
 
+TASK = "scenes"
+"""The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
     "image": Types({"image": Image(1, 32, 32)}, {"pixels": Image(4, 32, 32)}),
     "volume": Types({"volume": Volume(1, 8, 8, 8)}, {"voxels": Volume(3, 8, 8, 8)}),
