@@ -185,8 +185,8 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     }
     body = Steps(
         stem=ConvStem(channels=width, stride=chosen.stride, norm="batch", activation="none"),
-        cells=Quantised(
-            Steps(wiring=Choose(**wired)),
+        wiring=Quantised(
+            Choose(**wired),
             weight=Choice(*BITS, name="weight_bits"),
             activation=Choice(*BITS, name="activation_bits"),
         ),
