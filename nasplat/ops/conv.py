@@ -9,6 +9,7 @@ References:
     [Tan2019] M. Tan, Q. Le. EfficientNet. ICML 2019.
     [Tan2021] M. Tan, Q. Le. EfficientNetV2. ICML 2021.
     [Howard2019] A. Howard et al. Searching for MobileNetV3. ICCV 2019.
+    [Lee2020] Y. Lee, J. Park. CenterMask: real-time anchor-free instance segmentation. CVPR 2020.
     [Dai2021] Z. Dai et al. CoAtNet. NeurIPS 2021.
     [Hu2018] J. Hu et al. Squeeze-and-excitation networks. CVPR 2018.
     [Liu2019] H. Liu et al. DARTS: differentiable architecture search. ICLR 2019.
@@ -411,12 +412,16 @@ class SqueezeGate(Op):
         activation: As in :class:`Conv`; after the squeeze.
         divisor: The width is rounded as in :class:`MBConv`; 1: it is rounded down.
         hard_gate: As in :class:`MBConv`.
+        norm: As in :class:`Conv`; after the squeeze. A batch norm needs batches in training.
+        effective: Whether one map of the means stands in the place of squeeze and excitation [Lee2020].
     """
 
     reduction: int = 4
     activation: str = "relu"
     divisor: int = 1
     hard_gate: bool = False
+    norm: str = "none"
+    effective: bool = False
     keeps_zero: ClassVar[bool] = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -424,29 +429,36 @@ class SqueezeGate(Op):
         expect(not isinstance(item, Vector), self, "needs positions", *inputs)
         whole(self, inputs, 1, reduction=self.reduction, divisor=self.divisor)
         known(self, inputs, ACTIVATIONS, activation=self.activation)
+        known(self, inputs, NORMS, norm=self.norm)
         return item
 
     def _hidden(self, width: int) -> int:
+        if self.effective:
+            return 0
         if self.divisor == 1:
             return max(1, width // self.reduction)
         return rounded(width / self.reduction, self.divisor)
 
     def call(self, *inputs: TensorType) -> Call:
         item = channelled(self, inputs)
-        arguments = {
+        arguments: dict[str, Any] = {
             "channels": channels(item),
             "hidden": self._hidden(channels(item)),
             "activation": self.activation,
             "rank": rank(item),
             "hard": self.hard_gate,
         }
+        if self.norm != "none":
+            arguments["norm"] = self.norm
         return Call(modules.SqueezeGate, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         width = channels(channelled(self, inputs))
         hidden = self._hidden(width)
+        if not hidden:
+            return counts.pointwise(width, width, 1)
         total = counts.pointwise(width, hidden, 1) + counts.pointwise(hidden, width, 1)
-        return total + counts.activation(self.activation)
+        return total + counts.norm(self.norm, hidden) + counts.activation(self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)

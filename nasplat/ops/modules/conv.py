@@ -259,25 +259,37 @@ class SqueezeGate(nn.Module):
 
     Args:
         channels: Number of channels.
-        hidden: Width of the squeeze.
+        hidden: Width of the squeeze; 0: one map of the means is all there is.
         activation: Form of the activation after the squeeze.
         rank: Number of position axes of maps; 0: the input is tokens.
         hard: Whether the sigmoid is piecewise linear.
+        norm: Form of the normalisation after the squeeze.
     """
 
     def __init__(
-        self, channels: int, hidden: int, activation: str, rank: int, hard: bool = False
+        self,
+        channels: int,
+        hidden: int,
+        activation: str,
+        rank: int,
+        hard: bool = False,
+        norm: str = "none",
     ) -> None:
         super().__init__()
         self.axes = tuple(range(2, 2 + rank)) if rank else (1,)
-        self.squeeze = make_channel_map(channels, hidden, rank)
-        self.activation = make_activation(activation)
-        self.excite = make_channel_map(hidden, channels, rank)
+        self.squeeze: nn.Module = nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        self.activation: nn.Module = nn.Identity()
+        if hidden:
+            self.squeeze = make_channel_map(channels, hidden, rank)
+            self.norm = make_norm(norm, hidden, rank=rank)
+            self.activation = make_activation(activation)
+        self.excite = make_channel_map(hidden or channels, channels, rank)
         self.gate: nn.Module = nn.Hardsigmoid() if hard else nn.Sigmoid()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         mean = x.mean(self.axes, keepdim=True)
-        return x * self.gate(self.excite(self.activation(self.squeeze(mean))))
+        return x * self.gate(self.excite(self.activation(self.norm(self.squeeze(mean)))))
 
 
 class InvertedBottleneck(nn.Module):
