@@ -31,27 +31,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from nasplat.blocks.image_axes import axes
 from nasplat.blocks.image_blocks import stage_of_blocks
 from nasplat.blocks.image_detailed import detailed
 from nasplat.blocks.image_details import Details
+from nasplat.blocks.image_heads import IMAGE, classes, pixels
 from nasplat.blocks.image_settings import Domains, Network, Stage, ordered
 from nasplat.blocks.image_stems import downsampling, position, stem
+from nasplat.blocks.image_tokens import Reduction, extra_tokens, layers, nested
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
-from nasplat.graph.types import Image, Logits, show_types
+from nasplat.graph.types import Image, Logits, TensorType, show_types
 from nasplat.ops.head import ClassifierHead
-from nasplat.space.choose import Choose
-from nasplat.space.decisions import Choice
+from nasplat.ops.merge import Take
+from nasplat.ops.resample import ImageToTokens
+from nasplat.space.choose import Choose, Match
+from nasplat.space.decisions import Case, Choice, Int
 from nasplat.space.load import Typed, Types
 from nasplat.space.space import Space
-from nasplat.space.wiring import Decided, Shared, Steps
+from nasplat.space.wiring import Decided, Shared, Steps, Tap
 
 SMALLEST = 4
 """Least side of an image: a stride of 2 in the stem and one between two stages."""
 EXAMPLES = {
     "digits": Types({"image": Image(1, 8, 8)}, {"logits": Logits(10)}),
     "photos": Types({"image": Image(3, 32, 32)}, {"logits": Logits(10)}),
+    "denoising": Types({"image": Image(1, 8, 8)}, {"image": Image(1, 8, 8)}),
+    "enlarging": Types({"image": Image(1, 8, 8)}, {"image": Image(1, 16, 16)}),
 }
 
 
@@ -131,36 +139,41 @@ class Sizes:
 
 
 def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Space:
-    """The space for images and classes of a task.
+    """The space for images of a task, and for its classes or the images it wants.
 
     Args:
-        task: One ``Image`` of at least 4x4 in, one ``Logits`` out.
-        recipe: Whether learning rate and label smoothing are decisions, or left to the trainer.
+        task: One ``Image`` of at least 4x4 in; out one ``Logits``, or an ``Image`` whose sides are those
+            of the input or a whole multiple.
+        recipe: Whether learning rate, label smoothing and how weights begin are decisions, or left to the
+            trainer.
         sizes: Domains that differ from those that follow from the image.
 
     Raises:
         SpaceError: The task has other inputs or outputs.
     """
     inputs, outputs = tuple(task.inputs.values()), tuple(task.outputs.values())
-    image, logits = inputs[0], outputs[0]
+    image = inputs[0]
     if (
         len(inputs) != 1
         or len(outputs) != 1
         or not isinstance(image, Image)
-        or not isinstance(logits, Logits)
         or min(image.height, image.width) < SMALLEST
+        or not (isinstance(outputs[0], Logits) or _multiple(image, outputs[0]))
     ):
         raise SpaceError(
-            f"hybrid-vit maps one Image of at least {SMALLEST}x{SMALLEST} to one Logits; "
-            f"the task maps {show_types(inputs)} to {show_types(outputs)}"
+            f"hybrid-vit maps one Image of at least {SMALLEST}x{SMALLEST} to one Logits, or to one Image "
+            f"of the same sides or a whole multiple; "
+            f"the task maps {show_types(inputs)} to {show_types(outputs)}",
+            hint="`nasplat space list` shows which types the spaces take.",
         )
-    if sizes is not None and sizes.details is not None:
-        body = detailed(sizes.details, logits.classes)
+    if sizes is not None and sizes.details is not None and isinstance(outputs[0], Logits):
+        body = detailed(sizes.details, outputs[0].classes)
     else:
-        body = _body(Scale(*sorted((image.height, image.width))), logits.classes)
+        body = Trunks(Scale(*sorted((image.height, image.width))), image, outputs[0]).body()
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
+        "weights": Choice("own", "bank"),
     }
     return Space(
         body,
@@ -168,45 +181,139 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         task.outputs,
         recipe=decided if recipe else None,
         name="hybrid-vit",
+        axes=axes(task) if sizes is None else None,
     )
 
 
-def _body(scale: Scale, classes: int) -> Expression:
-    network = Network()
-    stride = Choice(*scale.strides, name="stem.stride")
-    trunk = Choose(hierarchical=_pyramid(scale, network, stride), isotropic=_row(scale, network))
-    always = (*network.always, stride)
-    return Steps(trunk=Decided(trunk, always), head=ClassifierHead(classes=classes))
+def _multiple(image: Image, output: TensorType) -> bool:
+    """Whether an output is an image whose sides are the same whole multiple of the input's."""
+    if not isinstance(output, Image) or output.height % image.height:
+        return False
+    return output.width * image.height == output.height * image.width
 
 
-def _pyramid(scale: Scale, network: Network, stride: Expression) -> Expression:
-    """Stages, each with half the positions a side of the one before and more channels."""
-    stages = []
-    for number in range(scale.stages):
-        width = scale.width << number
-        widths = width // 2, width * 2 // 3, width, width * 4 // 3
-        domains = scale.domains(
-            widths, [stride << number for stride in scale.strides], range(1, scale.stages + 2)
+class Trunks:
+    """The shapes that a network may have, each with its head.
+
+    Args:
+        scale: What the size of the image decides.
+        image: What comes in.
+        output: What goes out.
+    """
+
+    def __init__(self, scale: Scale, image: Image, output: TensorType) -> None:
+        self.scale, self.image, self.output = scale, image, output
+        self.network = Network()
+        self.stride = Choice(*scale.strides, name="stem.stride")
+        self.patch = ordered(scale.patches, 0.5, name="stem.patch")
+        self.class_token = Choice("none", "first", "last", name="class_token")
+
+    def body(self) -> Expression:
+        """One of all."""
+        trunk = Choose(hierarchical=self.pyramid(), isotropic=self.row(), tokens=self.tokens())
+        always = (*self.network.always, self.stride)
+        parts: dict[str, Expression] = {"trunk": Decided(trunk, always)}
+        if isinstance(self.output, Image):
+            parts = {"image": Tap(IMAGE, output=False), **parts}
+        return Steps(**parts)
+
+    def head(
+        self, stride: Any, plain: Expression | None = None, *, plane: bool = True
+    ) -> Expression:
+        """What stands behind a trunk whose positions are so many pixels apart."""
+        if isinstance(self.output, Logits):
+            body = classes(self.output.classes, plain, plane=plane)
+        else:
+            assert isinstance(self.output, Image)
+            factor = self.output.height // self.image.height
+            body = pixels(self.output, factor, stride, plane=plane)
+        return Shared("head", body)
+
+    def pyramid(self) -> Expression:
+        """Stages, each with half the positions a side of the one before and more channels."""
+        scale, stages = self.scale, []
+        rule = Choice("per_stage", "curve_over_depth", name="width_rule")
+        first, slope = None, Choice(8, 16, 24, default=16, name="width_slope")
+        for number in range(scale.stages):
+            width = scale.width << number
+            widths = width // 2, width * 2 // 3, width, width * 4 // 3
+            strides = [stride << number for stride in scale.strides]
+            domains = scale.domains(widths, strides, range(1, scale.stages + 2))
+            own = ordered(widths, 0.7, name=f"stages.{number}.width")
+            first = own if first is None else first
+            curve = first + number * slope
+            given = (
+                own if number == 0 else Case(rule, {"per_stage": own, "curve_over_depth": curve})
+            )
+            stages.append(Stage(str(number), self.network, domains, given))
+        fixed = isinstance(self.output, Image)
+        made = {
+            str(number): stage_of_blocks(
+                stage, downsampling(stage, fixed=fixed) if number else None
+            )
+            for number, stage in enumerate(stages)
+        }
+        return Steps(
+            stem=Shared("stem.map", stem(stages[0].width, self.stride)),
+            position=position(self.network),
+            stages=Shared("stages", Steps(**made)),
+            head=self.head(self.stride * (1 << (scale.stages - 1))),
         )
-        stages.append(Stage(str(number), network, domains))
-    made = {
-        str(number): stage_of_blocks(stage, downsampling(stage) if number else None)
-        for number, stage in enumerate(stages)
-    }
-    return Steps(
-        stem=stem(stages[0].width, stride),
-        position=position(network),
-        stages=Shared("stages", Steps(**made)),
-    )
 
+    def alone(self, label: str, **options: Any) -> Stage:
+        """The settings of the only stage of a network of one resolution."""
+        width = self.scale.width * 2
+        widths = width // 2, width * 2 // 3, width, width * 4 // 3
+        domains = self.scale.domains(widths, self.scale.patches, self.scale.rows)
+        return Stage(label, self.network, domains, **options)
 
-def _row(scale: Scale, network: Network) -> Expression:
-    """Blocks at one resolution: a few that decide for themselves, several times over."""
-    width = scale.width * 2
-    widths = width // 2, width * 2 // 3, width, width * 4 // 3
-    stage = Stage("all", network, scale.domains(widths, scale.patches, scale.rows))
-    return Steps(
-        stem=stem(stage.width, ordered(scale.patches, 0.5, name="stem.patch")),
-        position=position(network),
-        stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=True))),
-    )
+    def row(self) -> Expression:
+        """Blocks at one resolution: a few that decide for themselves, several times over."""
+        stage = self.alone("all")
+        scales = isinstance(self.output, Logits)
+        return Steps(
+            stem=Shared("stem.row", stem(stage.width, self.patch, scales=scales)),
+            position=position(self.network),
+            stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=True))),
+            head=self.head(self.patch),
+        )
+
+    def tokens(self) -> Expression:
+        """Tokens of patches, beside a class token or not; transformers inside patches."""
+        row = self.alone("tokens")
+        given = row.given_width
+        looped = self.alone("loop", width=given, looped=True)
+        pool = self.alone("pool", width=given, looped=True)
+        made: dict[str, Expression] = {
+            "stem": Shared("stem.tokens", stem(row.width, self.patch)),
+            "position": position(self.network),
+            "tokens": ImageToTokens(),
+        }
+        plain: Expression | None = None
+        reduction = None
+        if isinstance(self.output, Logits):
+            count = self.output.classes
+            first = Case(self.class_token, {"none": 0, "first": 1, "last": 0})
+            reduction = Reduction(first)
+            made["extra"] = extra_tokens(self.class_token)
+            last = Take(start=-1, count=1) >> ClassifierHead(classes=count)
+            read = {
+                "none": ClassifierHead(classes=count),
+                "first": ClassifierHead(classes=count, pool="class_token"),
+                "last": last,
+            }
+            plain = Match(self.class_token, read)
+        code = isinstance(self.output, Image)
+        made["layers"] = Shared("layers", layers(row, looped, pool, reduction, code=code))
+        made["head"] = self.head(self.patch, plain, plane=False)
+        settled = (self.class_token, *(() if reduction is None else reduction.always), self.patch)
+        flat = Decided(Steps(**made), settled)
+        side = max(4, min(16, 1 << (self.scale.side.bit_length() - 1)))
+        inside = nested(
+            Choice(self.scale.width, self.scale.width * 2, name="nested.width"),
+            Choice(8, 12, name="nested.inner_width"),
+            side,
+            Int(1, 3, default=2, name="nested.depth"),
+        )
+        within = Steps(patches=inside, head=self.head(side, plane=False))
+        return Choose(flat=flat, nested=within)

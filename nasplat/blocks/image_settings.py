@@ -21,9 +21,11 @@ from nasplat.ops.norm import (
     RMSNorm,
     UnifiedNorm,
 )
+from nasplat.ops.token_reduction import TokenMerge
 from nasplat.space.choose import Choose, Match, Optional
 from nasplat.space.decisions import Case, Choice, Largest
 from nasplat.space.quantised import Quantised
+from nasplat.space.repeat import Private
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Pick, Shared, Steps
 
@@ -34,8 +36,9 @@ RESIDUALS = (
     "cross_layer_attention",
     "layer_memory",
     "residual_group",
+    "latents",
 )
-"""How inputs and outputs of blocks combine along depth where it is not the plain sum."""
+"""What runs along depth where it is not plain sums alone: how blocks join, or what they share beside."""
 POSITIONS = (
     "none",
     "absolute",
@@ -47,6 +50,8 @@ POSITIONS = (
 )
 """How place enters: at the input (the first three), in every attention, or beside its values."""
 
+NOTHING = Steps()
+"""Hands on what comes in."""
 FEW = 32
 """Networks over all positions together are offered on at most so many positions a side."""
 
@@ -101,6 +106,7 @@ class Network:
         neurons_kept: Part of the hidden channels that pruning leaves.
         groups_kept: Quarters of the channels that pruning leaves, everywhere at once.
         mask: Which tokens a token sees.
+        merged: Part of the tokens that merging leaves of what later blocks read.
     """
 
     position: Any = field(default_factory=lambda: Choice(*POSITIONS, name="position"))
@@ -120,10 +126,12 @@ class Network:
         default_factory=lambda: Choice("none", "causal", "soft_causal", name="attention_mask")
     )
 
+    merged: Any = field(default_factory=lambda: Choice(0.25, 0.5, name="merged_keep_ratio"))
+
     @property
     def always(self) -> tuple[Any, ...]:
         """What the network decides in any case, see :class:`~nasplat.space.wiring.Decided`."""
-        residual = self.by_residual(Steps())
+        residual = self.by_residual(NOTHING, cross_layer_attention=TokenMerge(keep=self.merged))
         return (self.position, residual, self.heads_kept, self.neurons_kept, self.groups_kept)
 
     def by_residual(self, plain: Expression, **others: Expression) -> Match:
@@ -149,16 +157,27 @@ class Stage:
         network: What the network decides.
         domains: The values to choose from.
         width: Channels of the stage: a decision or a case; absent: a decision of the stage.
+        looped: Whether its blocks are applied several times, so that norms may be private to a turn.
     """
 
-    def __init__(self, label: str, network: Network, domains: Domains, width: Any = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        network: Network,
+        domains: Domains,
+        width: Any = None,
+        *,
+        looped: bool = False,
+    ) -> None:
         self.label, self.network, self.domains = label, network, domains
 
         def name(setting: str) -> str:
             return f"stages.{label}.{setting}"
 
-        given = ordered(domains.widths, 0.7, name=name("width")) if width is None else width
-        self.width = given * network.groups_kept // 4
+        self.given_width = (
+            ordered(domains.widths, 0.7, name=name("width")) if width is None else width
+        )
+        self.width = self.given_width * network.groups_kept // 4
         self.depth = ordered(domains.depths, 0.3, name=name("depth"))
         self.period = Choice(1, 2, 3, default=2, name=name("period"))
         self.activation = Choice("gelu", "relu", "silu", name=name("activation"))
@@ -175,7 +194,10 @@ class Stage:
                 batch_instance_mix=BatchInstanceNorm(),
             ),
         )
-        self.norm = Shared(name("norm"), norm)
+        self.norm: Expression = Shared(name("norm"), norm)
+        if looped:
+            whose = Choice("private_per_depth", "tied", name=name("loop_norms"))
+            self.norm = Match(whose, {"private_per_depth": Private(self.norm), "tied": self.norm})
         self.scale = Shared(name("layer_scale"), Optional(LayerScale()))
 
         self.placement = Choice("pre", "post", "sandwich", name="norm_placement")
@@ -272,5 +294,3 @@ class Stage:
 
 
 BINARY = 2
-NOTHING = Steps()
-"""Hands on what comes in."""

@@ -11,24 +11,51 @@ from nasplat.ops.conv import Conv
 from nasplat.ops.conv_dynamic import DeformableConv
 from nasplat.ops.conv_multi import MultiKernelConv
 from nasplat.ops.conv_residual import ResidualConvBlock
+from nasplat.ops.dense import UpsampleTo
 from nasplat.ops.linear import Linear
-from nasplat.ops.merge import Add
+from nasplat.ops.merge import Add, Concat
 from nasplat.ops.patch import ConvStem, PatchStem
 from nasplat.ops.position import AbsolutePosition, ConvPosition
-from nasplat.ops.resample import PatchMerging, Pool, PoolProjection, StridedConv
+from nasplat.ops.resample import (
+    ImageToTokens,
+    PatchMerging,
+    Pool,
+    PoolProjection,
+    StridedConv,
+    TokensToImage,
+)
+from nasplat.ops.shift import ShiftedCopies
 from nasplat.ops.warp import SpatialTransformer
 from nasplat.space.choose import Choose, Match
-from nasplat.space.decisions import Choice
+from nasplat.space.decisions import Choice, Largest
 from nasplat.space.wiring import Parallel, Pick, Steps
 
 
-def stem(width: Any, stride: Any) -> Expression:
+def stem(width: Any, stride: Any, *, scales: bool = False) -> Expression:
     """From the image to the first feature maps.
 
     Args:
         width: Channels that go out.
         stride: Pixels from one position to the next, along each side; a power of two.
+        scales: Whether features at two scales may be laid out as scales by positions.
     """
+    features = Steps(
+        conv=ConvStem(channels=width, stride=stride, norm="batch"),
+        residual=ResidualConvBlock(kernel=3),
+    )
+    coarse = Steps(step=StridedConv(channels=width), residual=ResidualConvBlock(kernel=3))
+    laid = Steps(
+        features=features,
+        two=Parallel(
+            fine=ImageToTokens(),
+            coarse=Steps(
+                up=Parallel(coarse=coarse, grid=Pick(0), fuse=UpsampleTo()), tokens=ImageToTokens()
+            ),
+            fuse=Concat(project=False, axis="sequence"),
+        ),
+        plane=TokensToImage(height=2),
+    )
+    more = {"cnn_scales": laid} if scales else {}
     patch = PatchStem(channels=width, patch=stride, norm="layer")
     return Choose(
         conv=ConvStem(channels=width, stride=stride, norm="batch"),
@@ -37,12 +64,10 @@ def stem(width: Any, stride: Any) -> Expression:
             multi_scale=MultiKernelConv(
                 channels=width, kernels=(3, 5, 7), stride=stride, widths="halving"
             ),
+            shifted=Steps(shifts=ShiftedCopies(shift=Largest(1, stride // 2)), patch=patch),
             warped=Steps(warp=SpatialTransformer(), first=Pick(0), patch=patch),
-            cnn_features=Steps(
-                conv=ConvStem(channels=width, stride=stride, norm="batch"),
-                residual=ResidualConvBlock(kernel=3),
-                residual_2=ResidualConvBlock(kernel=3),
-            ),
+            cnn_features=Steps(features=features, residual=ResidualConvBlock(kernel=3)),
+            **more,
         ),
     )
 
@@ -55,10 +80,17 @@ def position(network: Network) -> Expression:
     return Match(network.position, made)
 
 
-def downsampling(stage: Stage) -> Expression:
-    """Half as many positions along each side, at the channels of the stage."""
+def downsampling(stage: Stage, *, fixed: bool = False) -> Expression:
+    """Half as many positions along each side, at the channels of the stage.
+
+    Args:
+        stage: What the stage decides.
+        fixed: Whether it always halves; otherwise a step that keeps the positions is an option too.
+    """
     width = stage.width
     conv = StridedConv(channels=width)
+    lower: dict[str, Expression] = {"lower": conv, "keep": Conv(channels=width, kernel=1)}
+    searched = {} if fixed else {"searched_position": Choose(**lower)}
     halved = PooledAttention(query_stride=2, kv_stride=2, pool="depthwise", **stage.headed)
     return Choose(
         strided_conv=conv,
@@ -81,5 +113,6 @@ def downsampling(stage: Stage) -> Expression:
                 pool=Pool(mode="max", kernel=3, stride=2),
             ),
             deformable=DeformableConv(channels=width, stride=2, norm="batch"),
+            **searched,
         ),
     )

@@ -1,150 +1,204 @@
-"""Forms of image networks that work on tokens: class tokens, attention of classes, a network inside patches.
-
-Each is a function of settings that may be decisions (:mod:`nasplat.blocks.image_details`). They know no
-network.
+"""Networks over tokens: rows of blocks, loops, a pool of modules, transformers in patches, codes.
 
 References:
-    [Dosovitskiy2021] A. Dosovitskiy et al. An image is worth 16x16 words. ICLR 2021.
-    [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
-    [Touvron2021] H. Touvron et al. Going deeper with image transformers. ICCV 2021.
+    [Xue2022] F. Xue et al. Go wider instead of deeper. AAAI 2022.
+    [Pan2021] B. Pan et al. IA-RED2: interpretability-aware redundancy reduction. NeurIPS 2021.
     [Han2021] K. Han et al. Transformer in transformer. NeurIPS 2021.
+    [Pai2024] D. Pai et al. Masked completion via structured diffusion with white-box transformers. 2024.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from nasplat.blocks.image_details import Table
+from nasplat.blocks.image_blocks import row_of_blocks
+from nasplat.blocks.image_ffns import feed_forwards
+from nasplat.blocks.image_mixers import mixers
+from nasplat.blocks.image_settings import NOTHING, Stage
 from nasplat.graph.op import Expression
 from nasplat.ops.attention import SelfAttention
-from nasplat.ops.attention_cross import ClassAttention
+from nasplat.ops.attention_forms import SubspaceAttention
 from nasplat.ops.attention_window import WindowAttention
-from nasplat.ops.conv import Conv
-from nasplat.ops.ffn import MLP
-from nasplat.ops.head import ClassifierHead
+from nasplat.ops.ffn import MLP, SparseCodingStep
 from nasplat.ops.learned_tokens import LearnedTokens
-from nasplat.ops.merge import Add, Concat, Take
+from nasplat.ops.linear import Linear
+from nasplat.ops.merge import Add
 from nasplat.ops.norm import LayerNorm, LayerScale
-from nasplat.ops.position import AbsolutePosition
-from nasplat.ops.resample import ImageToTokens, PatchMerging
+from nasplat.ops.patch import PatchStem
+from nasplat.ops.resample import ImageToTokens
+from nasplat.ops.router import BlockRouter
+from nasplat.ops.token_reduction import TokenMerge, TokenPrune
+from nasplat.space.choose import Choose, Match, Optional
+from nasplat.space.decisions import Choice, Int
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import Each, First, Parallel, Pick, Steps
+from nasplat.space.ushape import Level, UShape
+from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps, Tied
 
 
-def class_token(count: Any = 1) -> Expression:
-    """Positions as tokens behind class tokens, each with a learned place [Dosovitskiy2021].
+class Reduction:
+    """What shortens the tokens, once for a network.
 
     Args:
-        count: Tokens in front of those of the image.
+        first: How many of the first tokens are never dropped.
     """
+
+    def __init__(self, first: Any) -> None:
+        self.form = Choice("none", "prune", "merge", name="token_reduction")
+        self.site = Choice("per_stage", "inside_encoder", name="token_reduction_site")
+        self.keep = Choice(0.5, 0.7, 0.9, default=0.7, name="token_keep_ratio")
+        self.ops: dict[str, Expression] = {
+            "none": NOTHING,
+            "prune": TokenPrune(keep=self.keep, keep_first=first, places=False),
+            "merge": TokenMerge(keep=self.keep, keep_first=first),
+        }
+
+    def at(self, site: str) -> Expression:
+        """What happens at a place: at the head of every row of blocks, or inside every block."""
+        made: dict[str, Expression] = {"none": NOTHING}
+        for form in ("prune", "merge"):
+            sites = {"per_stage": NOTHING, "inside_encoder": NOTHING, site: self.ops[form]}
+            made[form] = Match(self.site, sites)
+        return Match(self.form, made)
+
+    @property
+    def always(self) -> tuple[Any, ...]:
+        """What is decided in any case."""
+        return (self.at("per_stage"),)
+
+
+def extra_tokens(class_token: Any) -> Expression:
+    """Registers and a class token beside those of the image."""
     return Steps(
-        tokens=ImageToTokens(),
-        token=LearnedTokens(count=count),
-        position=AbsolutePosition(),
+        registers=Optional(LearnedTokens(count=4), Choice(False, True, name="registers")),
+        class_token=Match(
+            class_token,
+            {"none": NOTHING, "first": LearnedTokens(), "last": LearnedTokens(place="last")},
+        ),
     )
 
 
-def beside_rest(body: Expression) -> Expression:
-    """A part that takes all tokens and gives the first; the others go on behind it."""
-    return Parallel(first=body, rest=Take(start=1), fuse=Concat(project=False, axis="sequence"))
+def loop(stage: Stage) -> Expression:
+    """One block applied several times, with norms of its own in every turn or not [Xue2022]."""
+    turns = Int(2, 4, default=2, name=f"stages.{stage.label}.loops")
+    body = Steps(mixer=mixers(stage, plane=False), ffn=feed_forwards(stage, plane=False))
+    turn = Decided(body, (*stage.always, *stage.block_always))
+    return Repeat(turn, times=turns, share="weights")
 
 
-def class_attention(classes: int, heads: Any = 4, layers: Any = 2, ratio: Any = 4) -> Expression:
-    """A head whose class token attends to all positions in layers of its own [Touvron2021, ElNouby2021].
+def module_pool(stage: Stage) -> Expression:
+    """Attention, an MLP and a block of both; every token is sent to one or two of them at each hop."""
+    hops = Int(2, 4, default=2, name=f"stages.{stage.label}.hops")
+    top_k = Choice(1, 2, name=f"stages.{stage.label}.modules")
+
+    def attend() -> Expression:
+        return stage.sublayer(SelfAttention(**stage.headed), "mixer")
+
+    def feed() -> Expression:
+        return stage.sublayer(MLP(ratio=stage.hidden_ratio, activation=stage.activation), "ffn")
+
+    pool = Parallel(
+        whole=Pick(0),
+        attention=attend(),
+        mlp=feed(),
+        block=Steps(attention=attend(), mlp=feed()),
+        fuse=BlockRouter(top_k=top_k),
+    )
+    settled = (*stage.always, *stage.block_always, stage.heads, stage.ratio)
+    return Repeat(Decided(pool, settled), times=hops, share="weights")
+
+
+def nested(width: Any, inner: Any, patch: int, depth: Any) -> Expression:
+    """A transformer on the patches, and in each patch a small one on its parts [Han2021].
+
+    Takes the image and gives tokens.
 
     Args:
-        classes: Number of classes.
-        heads: Heads of the attention.
-        layers: Number of layers.
-        ratio: Hidden over outer channels of the MLP of a layer.
+        width: Channels of a patch.
+        inner: Channels of its parts.
+        patch: Side of a patch in pixels, at least 4.
+        depth: Number of layers.
     """
-    scored = Steps(token=Take(start=0, count=1), mlp=MLP(ratio=ratio), scale=LayerScale())
+    parts = 4
+    inside = Steps(
+        attend=Residual(WindowAttention(window=parts, heads=2), norm=LayerNorm()),
+        mlp=Residual(MLP(ratio=2), norm=LayerNorm()),
+    )
+    up = Steps(
+        parts=Pick(1),
+        patch=PatchStem(channels=width, patch=parts, norm="layer"),
+        tokens=ImageToTokens(),
+    )
+    outside = Steps(
+        attend=Residual(SelfAttention(heads=4), norm=LayerNorm()),
+        mlp=Residual(MLP(ratio=2), norm=LayerNorm()),
+    )
     layer = Steps(
-        attention=Residual(
-            beside_rest(ClassAttention(heads=heads)), norm=LayerNorm(), scale=LayerScale()
-        ),
-        norm=LayerNorm(),
-        ffn=Residual(beside_rest(scored)),
+        inside=Each(NOTHING, inside),
+        join=Parallel(tokens=Parallel(Pick(0), up, fuse=Add()), parts=Pick(1)),
+        outside=First(outside),
     )
     return Steps(
-        tokens=ImageToTokens(),
-        token=LearnedTokens(),
-        layers=Repeat(layer, times=layers, share="decisions"),
-        classify=ClassifierHead(classes=classes, pool="class_token"),
+        streams=Parallel(
+            patches=Steps(
+                patch=PatchStem(channels=width, patch=patch, norm="layer"), tokens=ImageToTokens()
+            ),
+            parts=PatchStem(channels=inner, patch=patch // parts, norm="none"),
+        ),
+        layers=Repeat(layer, times=depth, share="decisions"),
+        tokens=Pick(0),
     )
 
 
-def nested_stem(inner: Any, outer: Any, stride: Any = 4, patch: Any = 4) -> Expression:
-    """Pixels inside patches as a map, and patches as tokens behind a class token [Han2021].
+def codes(stage: Stage) -> Expression:
+    """Steps that compress and make sparse, then their inverses in the other order [Pai2024].
 
-    Args:
-        inner: Channels of the pixels.
-        outer: Channels of the patches.
-        stride: Pixels of the image along each side of one that is embedded.
-        patch: Embedded pixels along each side of a patch.
+    The attention of an inverse step has the weights of the step that it undoes, or its own.
     """
-    pixels = Steps(
-        conv=Conv(channels=inner, kernel=7, stride=stride),
-        position=AbsolutePosition(period=patch),
-    )
-    patches = Steps(
-        merge=PatchMerging(channels=outer, factor=patch, bias=True),
-        norm=LayerNorm(),
-        tokens=class_token(),
-    )
-    return Steps(pixels=pixels, both=Parallel(pixels=Pick(0), patches=patches))
-
-
-def nested(
-    outer: Any, inner_heads: Any = 4, outer_heads: Any = 6, patch: Any = 4, ratio: Any = 4
-) -> Expression:
-    """Pixels attend within their patch; what they find is added to the patches, which attend in turn.
-
-    Takes and gives the map of pixels and the tokens of patches [Han2021].
-
-    Args:
-        outer: Channels of the patches.
-        inner_heads: Heads among the pixels.
-        outer_heads: Heads among the patches.
-        patch: Pixels along each side of a patch.
-        ratio: Hidden over outer channels of both MLPs.
-    """
-
-    def transformer(attention: Expression) -> Expression:
-        return Steps(
-            attention=Residual(attention, norm=LayerNorm()),
-            ffn=Residual(MLP(ratio=ratio), norm=LayerNorm()),
+    tied = Choice("tied_directions", "none", name="code_weights")
+    fields = {"subspaces": stage.heads, "dim": stage.head_dim}
+    levels = []
+    for number in range(3):
+        attend = Tied(f"codes.{number}.attention", SubspaceAttention(**fields))
+        undo = {
+            "tied_directions": Residual(attend, norm=LayerNorm(), scale=LayerScale(initial=-1.0)),
+            "none": Residual(SubspaceAttention(**fields, step=-1.0), norm=LayerNorm()),
+        }
+        levels.append(
+            Level(
+                encode=Steps(
+                    compress=Residual(attend, norm=LayerNorm()),
+                    norm=LayerNorm(),
+                    sparse=SparseCodingStep(),
+                ),
+                down=NOTHING,
+                up=NOTHING,
+                merge=Pick(0),
+                decode=Steps(dense=Linear(), undo=Match(tied, undo)),
+            )
         )
-
-    inside = WindowAttention(window=patch, heads=inner_heads, bias=False, relative_bias="none")
-    found = Steps(
-        pick=Pick(0),
-        merge=PatchMerging(channels=outer, factor=patch),
-        norm=LayerNorm(),
-        tokens=ImageToTokens(),
-    )
-    rest = Steps(pick=Pick(1), take=Take(start=1))
-    told = Parallel(
-        token=Steps(pick=Pick(1), take=Take(start=0, count=1)),
-        patches=Parallel(rest=rest, found=found, fuse=Add()),
-        fuse=Concat(project=False, axis="sequence"),
-    )
-    return Steps(
-        pixels=First(transformer(inside)),
-        tell=Parallel(pixels=Pick(0), patches=told),
-        patches=Each(
-            pixels=Pick(0), patches=transformer(SelfAttention(heads=outer_heads, bias=False))
-        ),
-    )
+    depth = Int(1, 3, default=2, name="codes.depth")
+    body = UShape(tuple(levels), bottom=NOTHING, depth=depth)
+    return Decided(body, (stage.heads, stage.head_dim, tied))
 
 
-def second_head(classes: int) -> Expression:
-    """The class token of the second of two inputs, normalised and mapped to classes."""
-    return Steps(pick=Pick(1), classify=ClassifierHead(classes=classes, pool="class_token"))
+def layers(
+    row: Stage, looped: Stage, pool: Stage, reduction: Reduction | None, *, code: bool
+) -> Expression:
+    """What runs over the tokens.
 
-
-TOKEN_STEMS: Table = {"nested": nested_stem}
-TOKEN_POSITIONS: Table = {"class_token": class_token}
-TOKEN_BLOCKS: Table = {"nested": nested}
-TOKEN_HEADS: Table = {"class_attention": class_attention, "second": second_head}
+    Args:
+        row: Settings of rows of blocks.
+        looped: Settings of the block of a loop.
+        pool: Settings of the modules of a pool.
+        reduction: What shortens the tokens in rows of blocks; None: nothing.
+        code: Whether codes and their inverses are offered.
+    """
+    made = {
+        "blocks": row_of_blocks(row, reduction),
+        "loop": loop(looped),
+        "module_pool": module_pool(pool),
+    }
+    if code:
+        made["codes"] = codes(pool)
+    return Choose(**made)

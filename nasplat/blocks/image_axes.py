@@ -1,0 +1,4 @@
+"""Axes."""
+from nasplat.space.load import Typed
+def axes(task: Typed):
+    return {}
