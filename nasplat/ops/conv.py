@@ -12,6 +12,7 @@ References:
     [Lee2020] Y. Lee, J. Park. CenterMask: real-time anchor-free instance segmentation. CVPR 2020.
     [Dai2021] Z. Dai et al. CoAtNet. NeurIPS 2021.
     [Hu2018] J. Hu et al. Squeeze-and-excitation networks. CVPR 2018.
+    [Roy2018] A. G. Roy et al. Concurrent spatial and channel squeeze and excitation. MICCAI 2018.
     [Liu2019] H. Liu et al. DARTS: differentiable architecture search. ICLR 2019.
     [Dong2020] X. Dong, Y. Yang. NAS-Bench-201. ICLR 2020.
 """
@@ -405,9 +406,11 @@ def rounded(width: float, divisor: int) -> int:
 class SqueezeGate(Op):
     """Squeeze and excitation: scale each channel by what the means of all channels say [Hu2018].
 
-    Takes everything with channels and positions.
+    Or scale each position by what its own channels say [Roy2018]. Takes everything with channels and
+    positions.
 
     Attributes:
+        over: ``channels`` or ``positions``: what is scaled.
         reduction: Channels over the width of the squeeze, which is at least 1.
         activation: As in :class:`Conv`; after the squeeze.
         divisor: The width is rounded as in :class:`MBConv`; 1: it is rounded down.
@@ -422,6 +425,7 @@ class SqueezeGate(Op):
     hard_gate: bool = False
     norm: str = "none"
     effective: bool = False
+    over: str = "channels"
     keeps_zero: ClassVar[bool] = True
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -430,6 +434,7 @@ class SqueezeGate(Op):
         whole(self, inputs, 1, reduction=self.reduction, divisor=self.divisor)
         known(self, inputs, ACTIVATIONS, activation=self.activation)
         known(self, inputs, NORMS, norm=self.norm)
+        known(self, inputs, ("channels", "positions"), over=self.over)
         return item
 
     def _hidden(self, width: int) -> int:
@@ -450,14 +455,19 @@ class SqueezeGate(Op):
         }
         if self.norm != "none":
             arguments["norm"] = self.norm
+        if self.over == "positions":
+            arguments["places"] = True
         return Call(modules.SqueezeGate, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
-        width = channels(channelled(self, inputs))
-        hidden = self._hidden(width)
+        item = channelled(self, inputs)
+        width = channels(item)
+        hidden, made, places = self._hidden(width), width, 1
+        if self.over == "positions":
+            made, places = 1, positions(item)
         if not hidden:
-            return counts.pointwise(width, width, 1)
-        total = counts.pointwise(width, hidden, 1) + counts.pointwise(hidden, width, 1)
+            return counts.pointwise(width, made, places)
+        total = counts.pointwise(width, hidden, places) + counts.pointwise(hidden, made, places)
         return total + counts.norm(self.norm, hidden) + counts.activation(self.activation)
 
 

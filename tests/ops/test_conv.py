@@ -142,11 +142,17 @@ class TestSqueezeGate(OpConformance):
         Case(SqueezeGate(), SMALL),
         Case(SqueezeGate(reduction=16), Tokens(5, 8)),
         Case(SqueezeGate(divisor=8, hard_gate=True), VOLUME),
+        Case(SqueezeGate(over="positions"), SMALL),
+        Case(SqueezeGate(over="positions", reduction=2), Tokens(5, 8)),
         Case(SqueezeGate(), Grid(4, 2, 2, 2, 2)),
         Case(SqueezeGate(effective=True, hard_gate=True), SMALL),
         Case(SqueezeGate(norm="layer"), SMALL),
     )
-    refused = (Case(SqueezeGate(), Vector(8)), Case(SqueezeGate(reduction=0), SMALL))
+    refused = (
+        Case(SqueezeGate(), Vector(8)),
+        Case(SqueezeGate(over="all"), SMALL),
+        Case(SqueezeGate(reduction=0), SMALL),
+    )
     larger = ((Case(SqueezeGate(), SMALL), Case(SqueezeGate(reduction=2), EVEN)),)
     golden = ((Case(SqueezeGate(), EVEN), 42, 32),)
 

@@ -255,7 +255,7 @@ class SeparableCell(nn.Module):
 
 
 class SqueezeGate(nn.Module):
-    """Scale each channel by a number in (0, 1) computed from the means of all channels.
+    """Scale each channel, or each position, by a number in (0, 1) that the channels say.
 
     Args:
         channels: Number of channels.
@@ -264,6 +264,8 @@ class SqueezeGate(nn.Module):
         rank: Number of position axes of maps; 0: the input is tokens.
         hard: Whether the sigmoid is piecewise linear.
         norm: Form of the normalisation after the squeeze.
+        places: Whether each position is scaled by what its own channels say, else each channel by what
+            the means of all channels say.
     """
 
     def __init__(
@@ -274,8 +276,10 @@ class SqueezeGate(nn.Module):
         rank: int,
         hard: bool = False,
         norm: str = "none",
+        places: bool = False,
     ) -> None:
         super().__init__()
+        self.places = places
         self.axes = tuple(range(2, 2 + rank)) if rank else (1,)
         self.squeeze: nn.Module = nn.Identity()
         self.norm: nn.Module = nn.Identity()
@@ -284,12 +288,12 @@ class SqueezeGate(nn.Module):
             self.squeeze = make_channel_map(channels, hidden, rank)
             self.norm = make_norm(norm, hidden, rank=rank)
             self.activation = make_activation(activation)
-        self.excite = make_channel_map(hidden or channels, channels, rank)
+        self.excite = make_channel_map(hidden or channels, 1 if places else channels, rank)
         self.gate: nn.Module = nn.Hardsigmoid() if hard else nn.Sigmoid()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mean = x.mean(self.axes, keepdim=True)
-        return x * self.gate(self.excite(self.activation(self.norm(self.squeeze(mean)))))
+        said = x if self.places else x.mean(self.axes, keepdim=True)
+        return x * self.gate(self.excite(self.activation(self.norm(self.squeeze(said)))))
 
 
 class InvertedBottleneck(nn.Module):
