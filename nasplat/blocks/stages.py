@@ -52,7 +52,7 @@ class Style:
 
     Attributes:
         rank: Position axes of the maps, 2 or 3.
-        norm: Decides for ``batch``, ``instance`` or ``layer``.
+        norm: Decides between some of ``batch``, ``instance`` and ``layer``.
         residual: Decides for ``plain`` or ``none``.
         heads: Numbers of heads to decide between.
         head_dim: Width of a head; None: channels over heads.
@@ -70,7 +70,7 @@ class Style:
     def normed(self) -> Expression:
         """The normalisation of the style."""
         norms = {"batch": BatchNorm(), "instance": InstanceNorm(), "layer": LayerNorm()}
-        return Match(self.norm, norms)
+        return Match(self.norm, {form: norms[form] for form in self.norm.values})
 
     def around(self, body: Expression, norm: bool = True) -> Residual:
         """A body with the norm before it and, where the style says so, its input added."""
@@ -223,7 +223,9 @@ def units(slot: Slot, conv: Expression) -> dict[str, Expression]:
     def one_of(name: str, options: dict[str, Expression]) -> Expression:
         return Match(slot.named(name, *options), options)
 
-    window, shifted = (WindowAttention(window=4, shifted=moved, **heads) for moved in (False, True))
+    window, shifted = (WindowAttention(window=4, shifted=on, **heads) for on in (False, True))
+    sides = (2, 8) if style.rank == 2 else (2, 2, 8)
+    wide, moved = (WindowAttention(window=sides, shifted=on, **heads) for on in (False, True))
     channel = CrossCovarianceAttention(**heads)
     attentions: dict[str, Expression] = {"channel": channel, "window": window}
     if slot.small:
@@ -253,6 +255,7 @@ def units(slot: Slot, conv: Expression) -> dict[str, Expression]:
                     regular=unit(window),
                     dilated=unit(DilatedGroupAttention(group=4, stride=None, **heads)),
                 ),
+                "rectangular": Steps(regular=unit(wide), shifted=unit(moved)),
                 "cross_shaped": unit(StripeAttention(stripe=2, heads=stripes)),
             },
         ),

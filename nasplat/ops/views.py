@@ -223,9 +223,11 @@ class VoteHead(Op):
 
     Attributes:
         count: Wanted points.
+        weighted: Whether votes are weighed, else all points count alike.
     """
 
     count: int
+    weighted: bool = True
 
     def _inputs(self, inputs: Sequence[TensorType]) -> tuple[Tokens, Points]:
         if len(inputs) == 2 and isinstance(inputs[0], Tokens) and isinstance(inputs[1], Points):
@@ -241,10 +243,12 @@ class VoteHead(Op):
         return Points(self.count)
 
     def call(self, *inputs: TensorType) -> Call:
-        return Call(modules.VoteHead, {"dim": self._inputs(inputs)[0].dim, "count": self.count})
+        dim = self._inputs(inputs)[0].dim
+        arguments = {"dim": dim, "count": self.count, "weighted": self.weighted}
+        return Call(modules.VoteHead, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         tokens = self._inputs(inputs)[0]
         return counts.norm("layer", tokens.dim) + counts.pointwise(
-            tokens.dim, 4 * self.count, tokens.length
+            tokens.dim, (4 if self.weighted else 3) * self.count, tokens.length
         )

@@ -76,7 +76,10 @@ class TestPointEmbed(OpConformance):
 
 
 class TestVoteHead(OpConformance):
-    cases = (Case(VoteHead(count=3), Tokens(7, 6), Points(7)),)
+    cases = (
+        Case(VoteHead(count=3), Tokens(7, 6), Points(7)),
+        Case(VoteHead(count=3, weighted=False), Tokens(7, 6), Points(7)),
+    )
     refused = (
         Case(VoteHead(count=3), Tokens(7, 6)),
         Case(VoteHead(count=3), Tokens(7, 6), Points(8)),

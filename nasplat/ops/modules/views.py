@@ -143,16 +143,19 @@ class VoteHead(nn.Module):
     Args:
         dim: Channels of the token of a point.
         count: Wanted points.
+        weighted: Whether votes are weighed, else all points count alike.
     """
 
-    def __init__(self, dim: int, count: int) -> None:
+    def __init__(self, dim: int, count: int, weighted: bool) -> None:
         super().__init__()
         self.count = count
         self.norm = nn.LayerNorm(dim)
         self.shift = nn.Linear(dim, 3 * count)
-        self.weigh = nn.Linear(dim, count)
+        self.weigh = nn.Linear(dim, count) if weighted else None
 
     def forward(self, tokens: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         tokens = self.norm(tokens)
         votes = points.unsqueeze(2) + self.shift(tokens).unflatten(2, (self.count, 3))
+        if self.weigh is None:
+            return votes.mean(1)
         return (votes * self.weigh(tokens).softmax(1).unsqueeze(3)).sum(1)
