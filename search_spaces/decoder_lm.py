@@ -35,7 +35,7 @@ from nasplat.blocks.text_axes import axes
 from nasplat.blocks.text_ends import compressed_part, embed_part, head_part, open_ends
 from nasplat.blocks.text_ffns import FFNDomains
 from nasplat.blocks.text_mixers import MixerDomains
-from nasplat.blocks.text_settings import open_settings
+from nasplat.blocks.text_settings import LINEARS, RESIDUALS, open_settings
 from nasplat.blocks.text_trunks import Trunks, stage_of
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
@@ -82,6 +82,9 @@ class Sizes:
     rotary_base: float = 10000.0
     types: int = 2
     bits: tuple[float, ...] = (32, 8, 4, 2, 1)
+    shapes: tuple[str, ...] | None = None
+    linears: tuple[str, ...] = LINEARS
+    residuals: tuple[str, ...] = RESIDUALS
 
 
 def sizes_of(length: int) -> Sizes:
@@ -145,6 +148,8 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         segment=max(1, segment),
         rotaries=_of(z.rotaries),
         rotary_base=z.rotary_base,
+        linears=z.linears,
+        residuals=z.residuals,
     )
     mixers = MixerDomains(
         heads=_of(z.heads),
@@ -189,7 +194,8 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         embed = compressed_part(s, ends, buckets, (0.5, 0.25, 0.125), encoder)
     else:
         embed = embed_part(s, ends, prefix or None, buckets)
-    shape = Match(Choice(*shapes, name="shape"), shapes)
+    offered = {name: shapes[name] for name in z.shapes or shapes}
+    shape = Match(Choice(*offered, name="shape"), offered)
     trunk = Quantised(shape, weight=Choice(*z.bits, name="bits"))
     shared = (*s.decisions, ends.tokenizer, ends.project, ends.embed_norm, ends.segments)
     decided = {"lr": Choice(0.001, 0.002, 0.004, default=0.002)}

@@ -36,7 +36,7 @@ LINEARS = (
     "hash_table",
     "token_parameter",
 )
-ACTIVATIONS = ("gelu", "relu", "silu", "polynomial")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu", "polynomial")
 RESIDUALS = ("plain", "unit_sphere", "previous_layer_shortcut")
 ORDERS = ("attention_ffn", "parallel_blocks")
 
@@ -126,8 +126,9 @@ class TextSettings:
         return Match(self.norm, {value: forms[value] for value in domain(self.norm)})
 
     def norm_where(self, *placements: str) -> Expression:
-        """The normalisation where the placement is one of these, else nothing."""
-        return self.part(self.placement, dict.fromkeys(placements, self.norm_part()), Steps())
+        """The normalisation where the placement is one of these, else nothing; none on the sphere."""
+        placed = self.part(self.placement, dict.fromkeys(placements, self.norm_part()), Steps())
+        return self.part(self.residual, {"unit_sphere": Steps()}, placed)
 
     def merge(self) -> Expression:
         """Where what is carried meets what is learned."""
@@ -168,6 +169,8 @@ def open_settings(
     segment: int,
     rotaries: tuple[float, ...],
     rotary_base: float,
+    linears: tuple[str, ...],
+    residuals: tuple[str, ...],
 ) -> TextSettings:
     """All decisions of a text network, under their own names."""
     middle = widths[len(widths) // 2]
@@ -181,9 +184,9 @@ def open_settings(
         rotary_base=rotary_base,
         norm=Choice(*NORMS, default="rms", name="norm"),
         placement=Choice(*PLACEMENTS, name="placement"),
-        linear=Choice(*LINEARS, name="linear"),
+        linear=Choice(*linears, name="linear"),
         activation=Choice(*ACTIVATIONS, name="activation"),
         bias=Choice(False, True, name="bias"),
-        residual=Choice(*RESIDUALS, name="residual"),
+        residual=Choice(*residuals, name="residual"),
         order=Choice(*ORDERS, name="order"),
     )

@@ -36,7 +36,6 @@ from nasplat.space.choose import Match, Optional
 from nasplat.space.decisions import Choice, domain
 from nasplat.space.frozen import Frozen
 from nasplat.space.repeat import Repeat
-from nasplat.space.residual import Residual
 from nasplat.space.skips import Connected
 from nasplat.space.wiring import Each, First, Parallel, Pick, Recall, Steps, Tap, Tied
 
@@ -72,16 +71,14 @@ def stage_of(
     """A stage with decisions of its own."""
     depth = Choice(*depths, name=f"{name}.depth")
     mixer, ffn = mixer_part(s, name, mixers), ffn_part(s, name, ffns)
-    present = [Choice(True, False, name=f"{name}.{part}_part") for part in ("mixer", "ffn")]
-    serial = Steps(
-        mixer=Optional(s.residual_part(mixer), present[0]),
-        ffn=Optional(s.residual_part(ffn), present[1]),
-    )
-    dense = s.part(s.order, {"parallel_blocks": _parallel(s, mixer, ffn)}, serial)
-    experts = shortcut_experts(s, name, ffns)
     block = Steps(
         paths=Parallel(
-            dense=dense, experts=s.part(s.residual, {"previous_layer_shortcut": experts}, Pick())
+            dense=_block(s, name, mixer, ffn),
+            experts=s.part(
+                s.residual,
+                {"previous_layer_shortcut": shortcut_experts(s, name, ffns)},
+                Pick(),
+            ),
         ),
         sum=s.part(s.residual, {"previous_layer_shortcut": Add()}, Steps()),
     )
@@ -89,15 +86,23 @@ def stage_of(
     return Stage(name, depth, mixer, ffn, heads_of(f"{name}.streams", mixers), body)
 
 
-def _parallel(s: TextSettings, mixer: Expression, ffn: Expression) -> Expression:
-    """Mixer and feed-forward part side by side on one input, each behind a normalisation of its own."""
-
-    def path(body: Expression) -> Expression:
-        before = s.norm_where("pre", "sandwich", "sub_layer")
-        return Steps(norm=before, body=body, norm_out=s.norm_where("sandwich"))
-
-    both = Parallel(mixer=path(mixer), ffn=path(ffn), fuse=Add())
-    return Steps(sum=Residual(both, merge=s.merge()), norm=s.norm_where("post"))
+def _block(s: TextSettings, name: str, mixer: Expression, ffn: Expression) -> Expression:
+    """A mixer, and a feed-forward part that reads what the mixer gives or what enters the block."""
+    present = [Choice(True, False, name=f"{name}.{part}_part") for part in ("mixer", "ffn")]
+    entry = s.part(s.order, {"parallel_blocks": Pick(0)}, Pick(1))
+    inner = Steps(
+        entry=entry,
+        norm=s.norm_where("pre", "sandwich", "sub_layer"),
+        ffn=ffn,
+        norm_out=s.norm_where("sandwich"),
+    )
+    second = Steps(
+        paths=Parallel(around=Pick(1), inner=inner, fuse=s.merge()), norm=s.norm_where("post")
+    )
+    return Steps(
+        mixer=Parallel(entry=Steps(), mixed=Optional(s.residual_part(mixer), present[0])),
+        ffn=Match(present[1], {True: second, False: Pick(1)}),
+    )
 
 
 @dataclass(frozen=True, eq=False)
