@@ -12,6 +12,7 @@ from typing import Any
 from nasplat.blocks.image_details import Details, Forms, Opening, StageDetails, normalisation
 from nasplat.blocks.image_form_blocks import BLOCKS, attending_step
 from nasplat.blocks.image_form_branches import BRANCH_BLOCKS, BRANCH_HEADS, BRANCH_STEMS
+from nasplat.blocks.image_form_convolutions import CONVOLUTION_BLOCKS, CONVOLUTION_STEPS
 from nasplat.blocks.image_form_tokens import TOKEN_BLOCKS, TOKEN_HEADS, TOKEN_POSITIONS, TOKEN_STEMS
 from nasplat.blocks.image_forms import HEADS, POSITIONS, STEMS, STEPS
 from nasplat.graph.op import Expression
@@ -22,7 +23,8 @@ from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Steps
 
 PLACES = {**POSITIONS, **TOKEN_POSITIONS}
-DOWNS = {**BLOCKS, **STEPS, "attending": attending_step}
+FORMS = {**BLOCKS, **CONVOLUTION_BLOCKS, **TOKEN_BLOCKS, **BRANCH_BLOCKS}
+DOWNS = {**FORMS, **STEPS, **CONVOLUTION_STEPS, "attending": attending_step}
 
 
 def published(
@@ -77,7 +79,7 @@ def detailed_stage(number: int, details: StageDetails) -> Expression:
         parts["down"] = opening.part(DOWNS, details.down, "down")
     if details.position is not None:
         parts["position"] = opening.part(PLACES, details.position, "position")
-    block = opening.part({**BLOCKS, **TOKEN_BLOCKS, **BRANCH_BLOCKS}, details.blocks, "blocks")
+    block = opening.part(FORMS, details.blocks, "blocks")
     depth = opening.setting("depth", details.depth)
     parts["blocks"] = Repeat(block, times=depth, common=tuple(opening.common))
     if details.norm != "none":

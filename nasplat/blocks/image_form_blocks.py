@@ -13,7 +13,6 @@ References:
     [Maaz2022] M. Maaz et al. EdgeNeXt. ECCV workshops 2022.
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
-    [Huang2017] G. Huang et al. Densely connected convolutional networks. CVPR 2017.
     [Yu2024] W. Yu et al. InceptionNeXt: when Inception meets ConvNeXt. CVPR 2024.
     [Yu2024b] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
     [Chu2023] X. Chu et al. Conditional positional encodings for vision transformers. ICLR 2023.
@@ -309,22 +308,6 @@ def gated_positions(channels: Any, hidden: Any) -> Expression:
     )
 
 
-def dense(growth: Any, inner: Any) -> Expression:
-    """New channels beside all that came in, from a norm and two convolutions [Huang2017].
-
-    Args:
-        growth: Channels that are added.
-        inner: Channels between the two convolutions.
-    """
-    new = Steps(
-        norm=normalisation("batch"),
-        activation=Activation(form="relu"),
-        first=Conv(channels=inner, kernel=1, norm="batch", activation="relu"),
-        second=Conv(channels=growth, kernel=3, bias=False),
-    )
-    return Parallel(kept=Pick(0), new=new, fuse=Concat(project=False))
-
-
 def grouped_mlp(channels: Any, hidden: Any, groups: Any = 8) -> Expression:
     """Widen, convolve in groups, narrow, without biases [Chen2021]."""
     inner: dict[str, Any] = {"activation": "gelu", "bias": False}
@@ -342,7 +325,6 @@ BLOCKS: Table = {
     "residual": residual,
     "inverted": inverted,
     "normed_inverted": normed_inverted,
-    "dense": dense,
 }
 MIXERS: Table = {
     "attention": SelfAttention,

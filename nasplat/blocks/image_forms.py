@@ -100,6 +100,7 @@ def convolved(
     before: Any = "none",
     bias: bool = True,
     pool: bool = False,
+    activation: str = "none",
 ) -> Expression:
     """One convolution between stages; with ``pool`` at stride 1 before a maximum [Zhang2022].
 
@@ -111,9 +112,12 @@ def convolved(
         before: Normalisation of what comes in.
         bias: Whether the convolution has a bias.
         pool: Whether the maximum over 3x3 positions takes the stride.
+        activation: After the norm.
     """
     conv = Conv(channels=channels, kernel=kernel, stride=1 if pool else stride, bias=bias)
     parts = {"before": normalisation(before), "conv": conv, "norm": normalisation(norm)}
+    if activation != "none":
+        parts["activation"] = Activation(form=activation)
     if pool:
         parts["pool"] = Pool(mode="max", kernel=3, stride=stride)
     return Steps(**parts)
@@ -125,7 +129,12 @@ def merging(channels: Any, norm: Any = "layer") -> Expression:
 
 
 def convolved_head(
-    classes: int, channels: Any, activation: str = "silu", norm: str = "batch", hidden: int = 0
+    classes: int,
+    channels: Any,
+    activation: str = "silu",
+    norm: str = "batch",
+    hidden: int = 0,
+    hidden_bias: bool = True,
 ) -> Expression:
     """A convolution of one position, then the mean of all positions, mapped to classes [Tan2019].
 
@@ -135,10 +144,17 @@ def convolved_head(
         activation: After the convolution, and after a hidden layer.
         norm: Normalisation after the convolution.
         hidden: Width of a layer behind the mean; 0: there is none [Howard2019].
+        hidden_bias: Whether that layer has a bias.
     """
     return Steps(
         conv=Conv(channels=channels, kernel=1, norm=norm, activation=activation),
-        classify=ClassifierHead(classes=classes, norm="none", hidden=hidden, activation=activation),
+        classify=ClassifierHead(
+            classes=classes,
+            norm="none",
+            hidden=hidden,
+            activation=activation,
+            hidden_bias=hidden_bias,
+        ),
     )
 
 
@@ -149,16 +165,6 @@ def stepped(
     return Steps(
         conv=Conv(channels=inner, kernel=7, stride=stride, norm=norm, activation="relu"),
         patches=patches(channels, patch, norm),
-    )
-
-
-def transition(channels: Any) -> Expression:
-    """A norm, a map of the channels, and half as many positions along each side [Huang2017]."""
-    return Steps(
-        norm=normalisation("batch"),
-        activation=Activation(form="relu"),
-        map=Conv(channels=channels, kernel=1, bias=False),
-        pool=Pool(mode="avg", kernel=2, stride=2),
     )
 
 
@@ -181,7 +187,6 @@ STEPS: Table = {
     "patches": patches,
     "convolved": convolved,
     "merging": merging,
-    "transition": transition,
 }
 POSITIONS: Table = {"absolute": AbsolutePosition, "conv": ConvPosition}
 HEADS: Table = {"pooled": ClassifierHead, "convolved": convolved_head, "activated": activated_head}

@@ -23,6 +23,7 @@ class ClassifierHead(Op):
         hidden: Width of a layer before the last map; 0: there is none.
         activation: After that layer, one of ``checks.ACTIVATIONS`` or ``tanh``.
         hidden_norm: Normalisation after that activation, as ``norm``.
+        hidden_bias: Whether that layer has a bias.
     """
 
     kind: ClassVar[str] = "classifier_head"
@@ -34,6 +35,7 @@ class ClassifierHead(Op):
     hidden: int = 0
     activation: str = "tanh"
     hidden_norm: str = "none"
+    hidden_bias: bool = True
 
     def infer(self, *inputs: TensorType) -> Logits:
         features = features_of(self, inputs)
@@ -56,15 +58,20 @@ class ClassifierHead(Op):
             "axes": axes,
         }
         if self.pool != "mean" or self.hidden:
-            changed = {"pool": self.pool, "hidden": self.hidden, "activation": self.activation}
-            arguments |= changed | {"hidden_norm": self.hidden_norm}
+            changed: dict[str, Any] = {
+                "pool": self.pool,
+                "hidden": self.hidden,
+                "activation": self.activation,
+            }
+            changed |= {"hidden_norm": self.hidden_norm, "hidden_bias": self.hidden_bias}
+            arguments |= changed
         return Call(modules.ClassifierHead, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:
         channels = channels_of(features_of(self, inputs))
         total = counts.norm(self.norm, channels)
         if self.hidden:
-            total += counts.pointwise(channels, self.hidden, 1)
+            total += counts.pointwise(channels, self.hidden, 1, self.hidden_bias)
             total += counts.activation(self.activation)
             total += counts.norm(self.hidden_norm, self.hidden)
         return total + counts.pointwise(self.hidden or channels, self.classes, 1)

@@ -6,7 +6,6 @@ to the unit.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,96 +134,6 @@ def resnest(
     return resnet(depths, True, radix=radix, side=side, classes=classes)
 
 
-def _rounded(width: float) -> int:
-    """The nearest multiple of 8, not below 90 % of a width."""
-    near = max(8, int(width + 4) // 8 * 8)
-    return near if near >= 0.9 * width else near + 8
-
-
-Row = tuple[int, int, int, float, int, float, str]
-"""Inverted bottlenecks in a row: how many, kernel, stride, expansion, channels, squeeze, activation."""
-
-
-def _inverted(
-    rows: Sequence[Row], stem: int, head: dict[str, Any], activation: str, **settings: Any
-) -> dict[str, Any]:
-    """The parts of a network of inverted bottlenecks.
-
-    Args:
-        rows: They follow each other; the first block of a row takes its stride and its channels.
-        stem: Channels of the stem.
-        head: The head.
-        activation: Of the stem.
-        settings: Of every bottleneck.
-    """
-    stages, width = [], stem
-    for count, kernel, stride, expand, channels, squeeze, form in rows:
-        block = {
-            "kernel": Of(kernel),
-            "expand": Of(expand),
-            "squeeze": Of(squeeze),
-            "activation": form,
-            **settings,
-        }
-        same = stride == 1 and channels == width
-        first = block | {"channels": Of(channels), "stride": stride, "skip": same}
-        stages.append(
-            StageDetails(blocks={"inverted": block}, depth=Of(count - 1), down={"inverted": first})
-        )
-        width = channels
-    convolution = {"channels": (Of(stem),), "strides": (2,), "activation": activation}
-    return {"stem": {"convolutions": convolution}, "stages": stages, "head": {"convolved": head}}
-
-
-def efficientnet(
-    width: float = 1.0, depth: float = 1.0, side: int = 224, classes: int = 1000
-) -> Preset:
-    """EfficientNet: M. Tan, Q. Le. ICML 2019. All widths and depths are multiples of those of B0."""
-    base: tuple[Row, ...] = (
-        (1, 3, 1, 1, 16, 0.25, "silu"),
-        (2, 3, 2, 6, 24, 0.25, "silu"),
-        (2, 5, 2, 6, 40, 0.25, "silu"),
-        (3, 3, 2, 6, 80, 0.25, "silu"),
-        (3, 5, 1, 6, 112, 0.25, "silu"),
-        (4, 5, 2, 6, 192, 0.25, "silu"),
-        (1, 3, 1, 6, 320, 0.25, "silu"),
-    )
-    rows = [
-        (math.ceil(depth * row[0]), *row[1:4], _rounded(width * row[4]), *row[5:]) for row in base
-    ]
-    head = {"channels": Of(_rounded(1280 * width)), "activation": "silu"}
-    parts = _inverted(rows, _rounded(32 * width), head, "silu")
-    return published(**parts, side=side, classes=classes)
-
-
-def mobilenetv3(width: float = 1.0, side: int = 224, classes: int = 1000) -> Preset:
-    """MobileNetV3 (large): A. Howard et al. ICCV 2019."""
-    base: tuple[Row, ...] = (
-        (1, 3, 1, 1, 16, 0, "relu"),
-        (1, 3, 2, 4, 24, 0, "relu"),
-        (1, 3, 1, 3, 24, 0, "relu"),
-        (3, 5, 2, 3, 40, 0.25, "relu"),
-        (1, 3, 2, 6, 80, 0, "hardswish"),
-        (1, 3, 1, 2.5, 80, 0, "hardswish"),
-        (2, 3, 1, 2.3, 80, 0, "hardswish"),
-        (2, 3, 1, 6, 112, 0.25, "hardswish"),
-        (3, 5, 2, 6, 160, 0.25, "hardswish"),
-    )
-    rows = [(*row[:4], _rounded(width * row[4]), *row[5:]) for row in base]
-    head = {"channels": Of(_rounded(960 * width)), "activation": "hardswish", "hidden": 1280}
-    parts = _inverted(
-        rows,
-        _rounded(16 * width),
-        head,
-        "hardswish",
-        squeeze_of="hidden",
-        divisor=8,
-        squeeze_activation="relu",
-        hard_gate=True,
-    )
-    return published(**parts, side=side, classes=classes)
-
-
 def inception_next(
     dims: Sequence[int] = (96, 192, 384, 768),
     depths: Sequence[int] = (3, 3, 9, 3),
@@ -320,15 +229,78 @@ def focalnet(
     )
 
 
+def rdnet(
+    stem: int = 64,
+    growths: Sequence[int] = (64, 104, 128, 128, 128, 128, 224),
+    downs: Sequence[int] = (1, 2, 6),
+    blocks: int = 3,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """RDNet: D. Kim et al. ECCV 2024. Dense stages of ConvNeXt-like blocks; ``downs`` halve the sides."""
+    stages, width = [], stem
+    for stage, growth in enumerate(growths):
+        down = None
+        if stage:
+            width = width // 2 // 8 * 8
+            step = 2 if stage in downs else 1
+            down = {"patches": {"channels": Of(width), "patch": step, "before": "layer"}}
+        inner = tuple(Of((width + number * growth) * 4 // 8 * 8) for number in range(blocks))
+        block = {"growth": Of(growth), "inner": inner, "gated": stage > 1}
+        stages.append(StageDetails(blocks={"dense_mixer": block}, depth=Of(1), down=down))
+        width += blocks * growth
+    return published(
+        stem={"patches": {"channels": Of(stem), "patch": Of(4), "norm": "layer"}},
+        stages=stages,
+        head={"pooled": {"norm": "layer"}},
+        side=side,
+        classes=classes,
+    )
+
+
+def cspresnet(
+    depths: Sequence[int] = (3, 3, 5, 2),
+    width: int = 64,
+    side: int = 256,
+    classes: int = 1000,
+) -> Preset:
+    """CSPResNet: C.-Y. Wang et al. CVPR workshops 2020. Half of the channels pass by each stage."""
+    stages = []
+    for stage, depth in enumerate(depths):
+        channels = 2 * width << stage
+        block = {
+            "channels": Of(channels),
+            "inner": Of(channels // 2),
+            "expanded": Of(2 * channels),
+            "depth": Of(depth),
+        }
+        down = {"channels": Of(channels // 2), "norm": "batch", "activation": "leaky_relu"}
+        stages.append(
+            StageDetails(
+                blocks={"cross_stage": block},
+                depth=Of(1),
+                down={"convolved": down | {"bias": False}} if stage else None,
+            )
+        )
+    stem = {"channels": (Of(width),), "strides": (2,), "kernel": 7, "pool": True}
+    return published(
+        stem={"convolutions": stem | {"activation": "leaky_relu"}},
+        stages=stages,
+        head={"pooled": {"norm": "none"}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "convnext": convnext,
     "poolformer": poolformer,
     "resnet": resnet,
     "seresnet": seresnet,
     "resnest": resnest,
-    "efficientnet": efficientnet,
-    "mobilenetv3": mobilenetv3,
     "inception_next": inception_next,
     "densenet": densenet,
     "focalnet": focalnet,
+    "rdnet": rdnet,
+    "cspresnet": cspresnet,
 }

@@ -21,6 +21,7 @@ class ClassifierHead(nn.Module):
         hidden: Width of a layer before the last map; 0: there is none.
         activation: Form of the activation after that layer.
         hidden_norm: Form of the normalisation after that activation.
+        hidden_bias: Whether that layer has a bias.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class ClassifierHead(nn.Module):
         hidden: int = 0,
         activation: str = "none",
         hidden_norm: str = "none",
+        hidden_bias: bool = True,
     ) -> None:
         super().__init__()
         self.axes = tuple(axes)
@@ -40,7 +42,7 @@ class ClassifierHead(nn.Module):
         self.norm = make_norm(norm, channels, rank=2 if len(self.axes) == 2 else 0)
         self.hidden: nn.Module | None = None
         if hidden:
-            self.hidden = nn.Linear(channels, hidden)
+            self.hidden = nn.Linear(channels, hidden, bias=hidden_bias)
             self.activation = nn.Tanh() if activation == "tanh" else make_activation(activation)
             self.hidden_norm = make_norm(hidden_norm, hidden, rank=0)
         self.linear = nn.Linear(hidden or channels, classes)
