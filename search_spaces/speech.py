@@ -116,7 +116,7 @@ def sizes(length: int) -> Sizes:
             tuple(base * part * (2 + level) // 8 for part in (2, 3, 4, 6))
             for level in range(stages)
         ),
-        depths=(1, 2) if small else (1, 2, 3),
+        depths=(1, 2),
         heads=(1, 2, 4) if small else (2, 4, 8),
         kernels=(3, 5, 7) if small else (3, 7, 15, 31),
         windows=(2, 4) if positions <= 16 else (4, 8, 16),

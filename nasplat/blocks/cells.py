@@ -158,7 +158,7 @@ def fixed_edges(cells: Cells, slot: str) -> Expression:
     return Shared(f"{slot}.cell", Cell(operations(cells), nodes=cells.nodes[1]))
 
 
-def nested(cells: Cells, slot: str, motifs: int = 3) -> Expression:
+def nested(cells: Cells, slot: str, motifs: int = 6) -> Expression:
     """A cell whose edges carry motifs, which are small cells whose edges carry ops [Liu2018].
 
     Args:
@@ -166,7 +166,7 @@ def nested(cells: Cells, slot: str, motifs: int = 3) -> Expression:
         slot: Path below which the decisions stand.
         motifs: How many motifs edges choose among.
     """
-    low, high = cells.nodes
+    low, high = cells.nodes[0], min(3, cells.nodes[1])
     made = {
         f"motif{number}": Shared(
             f"{slot}.motif{number}",
