@@ -23,7 +23,8 @@ from __future__ import annotations
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.graph.types import Image, Logits, show_types
-from nasplat.ops.conv import Conv, ReLUConvBN
+from nasplat.ops.conv import Conv
+from nasplat.ops.conv_cell import ReLUConvBN
 from nasplat.ops.head import ClassifierHead
 from nasplat.ops.norm import Activation, BatchNorm
 from nasplat.ops.resample import Identity, Pool, Zero

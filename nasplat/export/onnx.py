@@ -39,7 +39,7 @@ class OnnxArtefact:
 
     model: bytes
     layers: tuple[QuantisedLayer, ...]
-    unplaced: Mapping[str, int]
+    unplaced: Mapping[str, float]
 
 
 def to_onnx(

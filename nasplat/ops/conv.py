@@ -14,7 +14,6 @@ References:
     [Hu2018] J. Hu et al. Squeeze-and-excitation networks. CVPR 2018.
     [Roy2018] A. G. Roy et al. Concurrent spatial and channel squeeze and excitation. MICCAI 2018.
     [Liu2019] H. Liu et al. DARTS: differentiable architecture search. ICLR 2019.
-    [Dong2020] X. Dong, Y. Yang. NAS-Bench-201. ICLR 2020.
 """
 
 from __future__ import annotations
@@ -44,9 +43,7 @@ from nasplat.ops.modules import conv as modules
 from nasplat.ops.selection import KernelOp
 
 
-def _forms(
-    op: Conv | DepthwiseConv | SeparableConv | MBConv | ReLUConvBN, *met: TensorType
-) -> None:
+def _forms(op: Conv | DepthwiseConv | SeparableConv | MBConv, *met: TensorType) -> None:
     """The norm and the activation are known."""
     known(op, met, NORMS, norm=op.norm)
     known(op, met, ACTIVATIONS, activation=op.activation)
@@ -469,59 +466,3 @@ class SqueezeGate(Op):
             return counts.pointwise(width, made, places)
         total = counts.pointwise(width, hidden, places) + counts.pointwise(hidden, made, places)
         return total + counts.norm(self.norm, hidden) + counts.activation(self.activation)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReLUConvBN(KernelOp):
-    """Activation, convolution without bias, normalisation: the convolution of cells [Dong2020].
-
-    Attributes:
-        channels: Channels that go out; ``None`` keeps their number.
-        kernel: Odd side of the kernel.
-        stride: Step between outputs, at least 1.
-        activation: As in :class:`Conv`; before the convolution.
-        norm: As in :class:`Conv`; after the convolution.
-    """
-
-    kind: ClassVar[str] = "relu_conv_bn"
-
-    channels: int | None = None
-    kernel: int = 3
-    stride: int = 1
-    activation: str = "relu"
-    norm: str = "batch"
-
-    def infer(self, *inputs: TensorType) -> Maps:
-        item = maps_in(self, inputs)
-        odd(self, inputs, kernel=self.kernel)
-        whole(self, inputs, 1, stride=self.stride)
-        _forms(self, *inputs)
-        return strided(item, _channels(self, inputs, item, self.channels), self.stride)
-
-    def call(self, *inputs: TensorType) -> Call:
-        item = maps_in(self, inputs)
-        arguments = {
-            "inputs": item.channels,
-            "outputs": self.infer(*inputs).channels,
-            "kernel": self.kernel,
-            "stride": self.stride,
-            "activation": self.activation,
-            "norm": self.norm,
-            "rank": len(axes(item)),
-        }
-        return Call(modules.PreActivationConv, arguments)
-
-    def cost(self, *inputs: TensorType) -> OpCost:
-        item, output = maps_in(self, inputs), self.infer(*inputs)
-        return (
-            counts.convolution(
-                item.channels,
-                output.channels,
-                self.kernel,
-                positions(output),
-                bias=self.norm == "none",
-                rank=len(axes(item)),
-            )
-            + counts.norm(self.norm, output.channels)
-            + counts.activation(self.activation)
-        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from nasplat.graph.types import Grid, Image, Series, Tokens, Vector, Volume
-from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, ReLUConvBN, SeparableConv, SqueezeGate
+from nasplat.ops.conv import Conv, DepthwiseConv, MBConv, SeparableConv, SqueezeGate
+from nasplat.ops.conv_cell import ReLUConvBN
 from nasplat.testing.ops import Case, OpConformance
 
 SMALL = Image(6, 5, 7)
