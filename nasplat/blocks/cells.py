@@ -17,7 +17,8 @@ from itertools import combinations
 from typing import Any
 
 from nasplat.graph.op import Expression
-from nasplat.ops.conv import Conv, ReLUConvBN, SeparableConv
+from nasplat.ops.conv import Conv, SeparableConv
+from nasplat.ops.conv_cell import ReLUConvBN
 from nasplat.ops.hyper import Code, GeneratedConv, Hypernetwork
 from nasplat.ops.merge import Add, Concat, Split
 from nasplat.ops.norm import Activation, BatchNorm
