@@ -12,6 +12,7 @@ References:
     [Liu2022] Z. Liu et al. A ConvNet for the 2020s. CVPR 2022.
     [Maaz2022] M. Maaz et al. EdgeNeXt. ECCV workshops 2022.
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
+    [Mehta2022] S. Mehta, M. Rastegari. MobileViT. ICLR 2022.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
     [Yu2024] W. Yu et al. InceptionNeXt: when Inception meets ConvNeXt. CVPR 2024.
     [Yu2024b] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
@@ -40,6 +41,7 @@ from nasplat.ops.position import ConvPosition
 from nasplat.ops.resample import Pool
 from nasplat.ops.selective import SelectiveMerge
 from nasplat.space.choose import Optional
+from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Each, First, Parallel, Pick, Steps
 
@@ -213,6 +215,36 @@ def residual(
     )
 
 
+def unfolded(
+    channels: Any, inner: Any, depth: Any, heads: Any = 4, ratio: Any = 2, patch: Any = 2
+) -> Expression:
+    """A convolution, then attention among pixels at one place of their patches, beside the input [Mehta2022].
+
+    Args:
+        channels: Channels that come in and go out.
+        inner: Channels of the transformer.
+        depth: Its blocks.
+        heads: Heads of its attention.
+        ratio: Hidden over outer channels of its MLPs.
+        patch: Side of a patch.
+    """
+    act: dict[str, Any] = {"norm": "batch", "activation": "silu"}
+    mixer = DilatedGroupAttention(stride=patch, heads=heads, relative_bias="none")
+    made = Steps(
+        conv=Conv(channels=channels, kernel=3, **act),
+        widen=Conv(channels=inner, kernel=1, bias=False),
+        blocks=Repeat(
+            unit(mixer, MLP(ratio=ratio, activation="silu")), times=depth, share="decisions"
+        ),
+        norm=normalisation("layer"),
+        narrow=Conv(channels=channels, kernel=1, **act),
+    )
+    return Steps(
+        both=Parallel(kept=Pick(0), made=made, fuse=Concat(project=False)),
+        fuse=Conv(channels=channels, kernel=3, **act),
+    )
+
+
 def inverted(stride: int = 1, skip: bool = True, **settings: Any) -> Expression:
     """An inverted bottleneck, beside its input where that has the type of its output [Sandler2018].
 
@@ -325,6 +357,7 @@ BLOCKS: Table = {
     "residual": residual,
     "inverted": inverted,
     "normed_inverted": normed_inverted,
+    "unfolded": unfolded,
 }
 MIXERS: Table = {
     "attention": SelfAttention,

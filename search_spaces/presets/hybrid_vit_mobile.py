@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nasplat.blocks.image_detailed import published
-from nasplat.blocks.image_details import Of, StageDetails
+from nasplat.blocks.image_details import Forms, Of, StageDetails
 from nasplat.space.designs import Preset
 
 
@@ -157,9 +157,44 @@ def rexnet(width: float = 1.0, side: int = 224, classes: int = 1000) -> Preset:
     )
 
 
+def mobilevit(
+    dims: Sequence[int] = (16, 24, 48, 64, 80),
+    inner: Sequence[int] = (64, 80, 96),
+    depths: Sequence[int] = (2, 4, 3),
+    expand: float = 2,
+    head: int = 320,
+    side: int = 256,
+    classes: int = 1000,
+) -> Preset:
+    """MobileViT: S. Mehta, M. Rastegari. ICLR 2022. Transformers among the patches, between convolutions."""
+    stages = []
+    for stage, dim in enumerate(dims):
+        block: dict[str, Any] = {"expand": Of(expand), "squeeze": 0, "activation": "silu"}
+        first = block | {"channels": Of(dim), "stride": 2, "skip": False}
+        blocks: Forms = {"inverted": block}
+        depth = 2
+        if stage == 0:
+            first |= {"stride": 1, "skip": dim == 16}
+            depth = 0
+        elif stage > 1:
+            width, layers = Of(inner[stage - 2]), Of(depths[stage - 2])
+            blocks = {"unfolded": {"channels": Of(dim), "inner": width, "depth": layers}}
+            depth = 1
+        stages.append(StageDetails(blocks=blocks, depth=Of(depth), down={"inverted": first}))
+    stem = {"channels": (Of(16),), "strides": (2,), "activation": "silu"}
+    return published(
+        stem={"convolutions": stem},
+        stages=stages,
+        head={"convolved": {"channels": Of(head), "activation": "silu"}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
     "fbnetv3": fbnetv3,
     "rexnet": rexnet,
+    "mobilevit": mobilevit,
 }

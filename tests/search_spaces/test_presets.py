@@ -44,6 +44,13 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "mixer": {"dim": 8, "depth": 2, "patch": 4, "side": 16},
     "mobilenetv3": {"width": 0.25, "side": 32},
+    "mobilevit": {
+        "dims": (8, 8, 12, 16, 16),
+        "inner": (8, 8, 12),
+        "depths": (1, 2, 1),
+        "head": 16,
+        "side": 64,
+    },
     "nest": {"dims": (8, 16), "depths": (1, 2), "head_dim": 4, "side": 32},
     "poolformer": {"dims": (8, 12), "depths": (1, 2), "side": 16},
     "pvt_v2": {"dims": (4, 8, 15, 16), "depths": (1, 2, 1, 1), "side": 32},
