@@ -206,6 +206,7 @@ class Trunks:
         self.network = Network()
         self.stride = Choice(*scale.strides, name="stem.stride")
         self.patch = ordered(scale.patches, 0.5, name="stem.patch")
+        self.position = position(self.network)
         self.class_token = Choice("none", "first", "last", name="class_token")
 
     def body(self) -> Expression:
@@ -218,7 +219,7 @@ class Trunks:
         return Steps(**parts)
 
     def head(
-        self, stride: Any, plain: Expression | None = None, *, plane: bool = True
+        self, label: str, stride: Any, plain: Expression | None = None, *, plane: bool = True
     ) -> Expression:
         """What stands behind a trunk whose positions are so many pixels apart."""
         if isinstance(self.output, Logits):
@@ -227,7 +228,7 @@ class Trunks:
             assert isinstance(self.output, Image)
             factor = self.output.height // self.image.height
             body = pixels(self.output, factor, stride, plane=plane)
-        return Shared("head", body)
+        return Shared(label, body)
 
     def pyramid(self) -> Expression:
         """Stages, each with half the positions a side of the one before and more channels."""
@@ -254,10 +255,10 @@ class Trunks:
             for number, stage in enumerate(stages)
         }
         return Steps(
-            stem=Shared("stem.map", stem(stages[0].width, self.stride)),
-            position=position(self.network),
+            stem=Shared("map_stem", stem(stages[0].width, self.stride)),
+            position=self.position,
             stages=Shared("stages", Steps(**made)),
-            head=self.head(self.stride * (1 << (scale.stages - 1))),
+            head=self.head("map_head", self.stride * (1 << (scale.stages - 1))),
         )
 
     def alone(self, label: str, **options: Any) -> Stage:
@@ -272,10 +273,10 @@ class Trunks:
         stage = self.alone("all")
         scales = isinstance(self.output, Logits)
         return Steps(
-            stem=Shared("stem.row", stem(stage.width, self.patch, scales=scales)),
-            position=position(self.network),
+            stem=Shared("row_stem", stem(stage.width, self.patch, scales=scales)),
+            position=self.position,
             stages=Shared("stages", Steps(all=stage_of_blocks(stage, alike=True))),
-            head=self.head(self.patch),
+            head=self.head("row_head", self.patch),
         )
 
     def tokens(self) -> Expression:
@@ -285,8 +286,8 @@ class Trunks:
         looped = self.alone("loop", width=given, looped=True)
         pool = self.alone("pool", width=given, looped=True)
         made: dict[str, Expression] = {
-            "stem": Shared("stem.tokens", stem(row.width, self.patch)),
-            "position": position(self.network),
+            "stem": Shared("token_stem", stem(row.width, self.patch)),
+            "position": self.position,
             "tokens": ImageToTokens(),
         }
         plain: Expression | None = None
@@ -305,7 +306,7 @@ class Trunks:
             plain = Match(self.class_token, read)
         code = isinstance(self.output, Image)
         made["layers"] = Shared("layers", layers(row, looped, pool, reduction, code=code))
-        made["head"] = self.head(self.patch, plain, plane=False)
+        made["head"] = self.head("token_head", self.patch, plain, plane=False)
         settled = (self.class_token, *(() if reduction is None else reduction.always), self.patch)
         flat = Decided(Steps(**made), settled)
         side = max(4, min(16, 1 << (self.scale.side.bit_length() - 1)))
@@ -315,5 +316,5 @@ class Trunks:
             side,
             Int(1, 3, default=2, name="nested.depth"),
         )
-        within = Steps(patches=inside, head=self.head(side, plane=False))
+        within = Steps(patches=inside, head=self.head("nested_head", side, plane=False))
         return Choose(flat=flat, nested=within)

@@ -91,7 +91,9 @@ def downsampling(stage: Stage, *, fixed: bool = False) -> Expression:
     conv = StridedConv(channels=width)
     lower: dict[str, Expression] = {"lower": conv, "keep": Conv(channels=width, kernel=1)}
     searched = {} if fixed else {"searched_position": Choose(**lower)}
-    halved = PooledAttention(query_stride=2, kv_stride=2, pool="depthwise", **stage.headed)
+    halved = PooledAttention(
+        query_stride=2, kv_stride=2, pool="depthwise", heads=2, head_dim=stage.domains.head_dims[0]
+    )
     return Choose(
         strided_conv=conv,
         patch_merge=PatchMerging(channels=width),

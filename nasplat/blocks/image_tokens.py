@@ -33,7 +33,7 @@ from nasplat.space.decisions import Choice, Int
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
 from nasplat.space.ushape import Level, UShape
-from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps, Tied
+from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Shared, Steps, Tied
 
 
 class Reduction:
@@ -82,7 +82,8 @@ def loop(stage: Stage) -> Expression:
     """One block applied several times, with norms of its own in every turn or not [Xue2022]."""
     turns = Int(2, 4, default=2, name=f"stages.{stage.label}.loops")
     body = Steps(mixer=mixers(stage, plane=False), ffn=feed_forwards(stage, plane=False))
-    turn = Decided(body, (*stage.always, *stage.block_always))
+    block = Repeat(Decided(body, stage.block_always), times=1, common=stage.common)
+    turn = Decided(Steps(blocks=block), stage.always)
     return Repeat(turn, times=turns, share="weights")
 
 
@@ -104,8 +105,10 @@ def module_pool(stage: Stage) -> Expression:
         block=Steps(attention=attend(), mlp=feed()),
         fuse=BlockRouter(top_k=top_k),
     )
-    settled = (*stage.always, *stage.block_always, stage.heads, stage.ratio)
-    return Repeat(Decided(pool, settled), times=hops, share="weights")
+    settled = Decided(pool, (*stage.block_always, stage.heads, stage.ratio))
+    block = Repeat(settled, times=1, common=(*stage.common, top_k))
+    hop = Decided(Steps(blocks=block), stage.always)
+    return Repeat(hop, times=hops, share="weights")
 
 
 def nested(width: Any, inner: Any, patch: int, depth: Any) -> Expression:
@@ -156,7 +159,8 @@ def codes(stage: Stage) -> Expression:
     The attention of an inverse step has the weights of the step that it undoes, or its own.
     """
     tied = Choice("tied_directions", "none", name="code_weights")
-    fields = {"subspaces": stage.heads, "dim": stage.head_dim}
+    subspaces = Choice(*stage.domains.heads, name="codes.subspaces")
+    fields = {"subspaces": subspaces, "dim": stage.domains.head_dims[0]}
     levels = []
     for number in range(3):
         attend = Tied(f"codes.{number}.attention", SubspaceAttention(**fields))
@@ -179,7 +183,7 @@ def codes(stage: Stage) -> Expression:
         )
     depth = Int(1, 3, default=2, name="codes.depth")
     body = UShape(tuple(levels), bottom=NOTHING, depth=depth)
-    return Decided(body, (stage.heads, stage.head_dim, tied))
+    return Decided(body, (subspaces, tied))
 
 
 def layers(
@@ -194,10 +198,10 @@ def layers(
         reduction: What shortens the tokens in rows of blocks; None: nothing.
         code: Whether codes and their inverses are offered.
     """
-    made = {
-        "blocks": row_of_blocks(row, reduction),
-        "loop": loop(looped),
-        "module_pool": module_pool(pool),
+    made: dict[str, Expression] = {
+        "blocks": Shared(f"stages.{row.label}", row_of_blocks(row, reduction)),
+        "loop": Shared(f"stages.{looped.label}", loop(looped)),
+        "module_pool": Shared(f"stages.{pool.label}", module_pool(pool)),
     }
     if code:
         made["codes"] = codes(pool)

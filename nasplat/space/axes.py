@@ -159,9 +159,12 @@ def narrow(
         wanted: Patterns with their values, each mapping with the name that an error calls it by. Where
             several patterns name one decision it keeps the values that all of them give.
 
+    A value goes where it would make a decision active that has none left: who asks for windows everywhere
+    asks for no trunk without windows.
+
     Raises:
-        SpaceError: A pattern names no decision, or leaves one without a value; lists all such, each with
-            its path and what was asked for.
+        SpaceError: A pattern names no decision, or leaves one without a value that every candidate needs;
+            lists all such, each with its path and what was asked for.
     """
     return Narrowing(plan, wanted).apply(plan, sites)
 
@@ -178,6 +181,8 @@ class Narrowing:
         self._entries: dict[int, tuple[Entry, Entry]] = {}
         met = list(dict.fromkeys(entry[0] for entry in entries(plan)))
         offences = list(_unmatched(met, wanted))
+        kept: dict[Point, Decision] = {}
+        lost: dict[Point, str] = {}
         for point in met:
             asked = [
                 (source, pattern, values)
@@ -185,24 +190,32 @@ class Narrowing:
                 for pattern, values in patterns.items()
                 if matches(pattern, point.path)
             ]
-            kept: Decision | None = point.decision
+            left: Decision | None = point.decision
             for _, _, values in asked:
-                kept = None if kept is None else subset(kept, values)
-            if kept is None:
-                reasons = "; ".join(
-                    f"{source}: {pattern} = {', '.join(map(repr, values))}"
-                    for source, pattern, values in asked
-                )
-                offences.append(
-                    f"{point.path} is {point.decision}, and no value is left ({reasons})"
-                )
-            elif kept is not point.decision:
-                self._points[point] = Point(point.path, kept, point.before)
+                left = None if left is None else subset(left, values)
+            if left is not None:
+                kept[point] = left
+                continue
+            reasons = "; ".join(
+                f"{source}: {pattern} = {', '.join(map(repr, values))}"
+                for source, pattern, values in asked
+            )
+            reason = f"{point.path} is {point.decision}, and no value is left ({reasons})"
+            if all(subset(point.decision, values) for _, _, values in asked):
+                offences.append(reason)  # each could be had, but not all of them
+            lost[point] = reason
+        asked_too_much = list(lost.values())
+        _without_lost(list(entries(plan)), kept, lost)
+        if any(entry[0] in lost for entry in plan):
+            offences += asked_too_much
         if offences:
             raise SpaceError(
                 "the space holds no such candidates\n  " + "\n  ".join(offences[:10]),
                 hint="`nasplat space show SPACE` lists the decisions with their values.",
             )
+        for point, decision in kept.items():
+            if decision is not point.decision:
+                self._points[point] = Point(point.path, decision, point.before)
         for point in met:
             if point.before in self._points:
                 moved = self._points.setdefault(
@@ -231,6 +244,33 @@ class Narrowing:
                 below = below if any(below) else None
             self._entries[id(entry)] = (entry, (new, below))  # the entry is kept: ids stay good
         return self._entries[id(entry)][1]
+
+
+def _without_lost(
+    met: Sequence[Entry], kept: dict[Point, Decision], lost: dict[Point, str]
+) -> None:
+    """Take out values below which a decision has none left, until every value that is left is possible."""
+    changed = bool(lost)
+    while changed:
+        changed = False
+        for point, branches in met:
+            if branches is None or point in lost:
+                continue
+            decision = kept[point]
+            values = [decision.value(at) for at in range(decision.count or 0)]
+            good = [
+                value
+                for value in values
+                if not any(entry[0] in lost for entry in branches[point.decision.index(value)])
+            ]
+            if len(good) == len(values):
+                continue
+            changed = True
+            left = subset(decision, good)
+            if left is None:
+                lost[point] = f"no option of {point.path} is possible"
+            else:
+                kept[point] = left
 
 
 def _unmatched(points: list[Point], wanted: Sequence[tuple[str, Patterns]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from nasplat.errors import SpaceError, UsageError
-from nasplat.graph.types import Image, Logits
+from nasplat.graph.types import Image, Logits, Vector
 from nasplat.ops.conv import DepthwiseConv
 from nasplat.ops.ffn import MLP
 from nasplat.ops.head import ClassifierHead
@@ -18,6 +18,7 @@ from nasplat.space.decisions import Choice, Float, Int
 from nasplat.space.repeat import Repeat
 from nasplat.space.space import Space
 from nasplat.space.wiring import Steps
+from nasplat.testing.space import Keep
 
 INPUTS = {"image": Image(4, 6, 6)}
 OUTPUTS = {"class": Logits(3)}
@@ -126,3 +127,17 @@ def test_unknown_axes_and_options_are_named() -> None:
         space.holds(space.default(), "token_mixer", "cnv")
     assert space.holds(space.default(), "depth", 1) and space.holds(space.default(), "depth")
     assert not space.holds(space.default(), "depth", 2)
+
+
+def test_an_option_without_what_is_asked_for_gives_way_to_those_that_have_it() -> None:
+    body = Choose(
+        plain=Keep(size=Choice(1, 2)),
+        rich=Keep(form=Choice("a", "b"), size=Choice(2, 3)),
+        other=Steps(inner=Choose(one=Keep(size=Choice(1)), two=Keep(size=Choice(3)))),
+    )
+    space = Space(body, {"x": Vector(4)}, check=None)
+    part = space.within({"**.size": (3,)})
+    rng = random.Random(0)
+    met = {tuple(part.sample(rng).items()) for _ in range(100)}
+    assert {genotype[0][1] for genotype in met} == {"rich", "other"}
+    assert all(value == 3 for genotype in met for path, value in genotype if "size" in path)
