@@ -43,11 +43,15 @@ class Match(Combinator):
         """Options stand below the name of their value; the decision stands where the match does."""
         point = compiler.point(self.decision, place)
         parts: dict[object, Part] = {}
+        met: dict[int, Part] = {}
         for index in range(point.decision.count or 0):
             value = point.decision.value(index)
-            below = place.at(_segment(value))
-            parts[value] = compiler.part(self.options[value], below)
-            compiler.site(below, parts[value].plan)
+            option = self.options[value]
+            if id(option) not in met:  # values that mean one sub-graph share its place
+                below = place.at(_segment(value))
+                met[id(option)] = compiler.part(option, below)
+                compiler.site(below, met[id(option)].plan)
+            parts[value] = met[id(option)]
         branches = tuple(part.plan for part in parts.values())
         path = point.path
 

@@ -181,11 +181,17 @@ class BlockSparseAttention(HeadProjection):
         return x.unflatten(2, (self.count, self.block))
 
     def _choose(self, query: torch.Tensor, key: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which blocks of keys each block of queries sees, ``(B, h, count, chosen)``, and their scores."""
-        query, key = query.mean(3), key.mean(3)
+        """Which blocks of keys each block of queries sees, ``(B, h, count, chosen)``, and their scores.
+
+        Under a causal mask the first query of a block stands for it, for the others come later, and the
+        own block is not scored.
+        """
+        query, key = query[:, :, :, 0] if self.causal else query.mean(3), key.mean(3)
         if self.adapter_query is not None and self.adapter_key is not None:
             query, key = self.adapter_query(query), self.adapter_key(key)
         scores = torch.matmul(query / math.sqrt(query.shape[3]), key.transpose(2, 3))
+        if self.causal:
+            scores = scores.masked_fill(self.ahead == float("inf"), 0.0)
         index = (scores + self.ahead).topk(self.chosen, 3).indices
         return index, scores.gather(3, index)
 
