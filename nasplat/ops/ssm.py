@@ -204,8 +204,9 @@ class XLSTM(Op):
             + counts.norm("layer", head)
             + counts.pointwise(hidden, width, places, bias=False)
         )
-        products = self.directions + (1 if matrix else 0)
-        return total + counts.product(places, head, places, products * self.heads)
+        if not matrix:
+            return total
+        return total + counts.product(places, head, places, (self.directions + 1) * self.heads)
 
     def select(
         self, name: str, small: Sequence[int], large: Sequence[int], larger: Op

@@ -69,6 +69,23 @@ def linear_scan(log_decay: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return whole.flatten(1, 2)[:, :length]
 
 
+def _running_mean(logs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """The mean of values up to each position, each weighed by the exponential of its log.
+
+    Logs are ``(B, h, L)``, values ``(B, h, L, d)``. Weights are told from the largest so far, so that none
+    overflows: the state of the scan shrinks where a larger one comes in.
+    """
+    top, reach = logs, 1
+    while reach < logs.shape[2]:
+        top = torch.maximum(top, functional.pad(top[:, :, :-reach], (reach, 0), value=-math.inf))
+        reach *= 2
+    decay = functional.pad(top[:, :, :-1] - top[:, :, 1:], (1, 0))
+    weight = (logs - top).exp().unsqueeze(3)
+    both = torch.cat([weight * value, weight], 3).transpose(1, 2)
+    total = linear_scan(decay.transpose(1, 2).unsqueeze(3), both).transpose(1, 2)
+    return total[..., :-1] / total[..., -1:]
+
+
 class SelectiveSSM(nn.Module):
     """Widen, convolve, scan with state matrices read off the input, gate, narrow [Gu2023].
 
@@ -193,7 +210,7 @@ class XLSTM(nn.Module):
         self.gates = nn.Conv1d(hidden, 2 * directions * heads, 1)
         self.norm = nn.LayerNorm(head_dim)
         self.out_proj = nn.Linear(hidden, channels, bias=False)
-        future = torch.ones(length, length, dtype=torch.bool).triu(1)
+        future = torch.ones(*((length, length) if matrix else (1, 1)), dtype=torch.bool).triu(1)
         self.register_buffer("mask", future, persistent=False)
         if self.gates.bias is not None:
             with torch.no_grad():
@@ -207,13 +224,12 @@ class XLSTM(nn.Module):
         """One direction. Gates ``(B, 2, h, L)``, scores ``(B, h, L, L)``, values ``(B, h, L, d)``."""
         into, keep = gates[:, 0], functional.logsigmoid(gates[:, 1])
         past = keep.cumsum(2)
+        if scores is None:
+            return _running_mean(into - past, value)
         logs = past.unsqueeze(3) - past.unsqueeze(2) + into.unsqueeze(2)
         logs = logs.masked_fill(self.mask, float("-inf"))
         top = logs.amax(3, keepdim=True)
-        weights = (logs - top).exp()
-        if scores is None:
-            return torch.matmul(weights / weights.sum(3, keepdim=True), value)
-        weights = weights * scores
+        weights = (logs - top).exp() * scores
         total = torch.maximum(weights.sum(3, keepdim=True).abs(), (-top).exp())
         return torch.matmul(weights / (total + 1e-6), value)
 
