@@ -7,6 +7,7 @@ import torch
 from nasplat.graph.types import Grid, Image, Logits, Series, Tokens, Vector, Volume
 from nasplat.ops.checks import ACTIVATIONS, NORMS
 from nasplat.ops.conv import Conv
+from nasplat.ops.modules import norm as modules
 from nasplat.ops.norm import (
     Activation,
     Affine,
@@ -158,6 +159,7 @@ class TestRepBatchNorm(OpConformance):
 
     def test_it_is_a_layer_norm_at_first_and_one_scale_and_shift_at_the_end(self) -> None:
         module = RepBatchNorm(end=0.5).module(TOKENS)
+        assert isinstance(module, modules.RepBatchNorm)
         x = TOKENS.example(2)
         torch.testing.assert_close(module.eval()(x), LayerNorm().module(TOKENS)(x))
         module.train()
