@@ -9,6 +9,8 @@ from typing import Any
 
 from nasplat.blocks.branch_axes import AXES
 from nasplat.blocks.branch_ends import end
+from nasplat.blocks.image_detailed import detailed
+from nasplat.blocks.image_details import Details
 from nasplat.blocks.stages import THROUGH, Style
 from nasplat.blocks.streams import NAMES, Group, Stream, trunk
 from nasplat.errors import SpaceError
@@ -74,6 +76,7 @@ class Sizes:
         head_dim: Width of a head; None: channels over heads.
         depths: Units of a stream in a round.
         rounds: Numbers of rounds.
+        details: The settings of one published family: the space holds its members and nothing else.
     """
 
     strides: tuple[int, ...]
@@ -85,6 +88,7 @@ class Sizes:
     head_dim: int | None = None
     depths: tuple[int, ...] = (1, 2)
     rounds: tuple[int, ...] = (1, 2, 3)
+    details: Details | None = None
 
     @classmethod
     def of(cls, inputs: tuple[TensorType, ...]) -> Sizes:
@@ -116,6 +120,18 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     """
     inputs, outputs = tuple(task.inputs.values()), tuple(task.outputs.values())
     chosen = sizes or Sizes.of(inputs)
+    decided = {
+        "lr": Choice(0.002, 0.004, 0.008, default=0.004),
+        "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.0),
+    }
+    if chosen.details is not None and isinstance(outputs[0], Logits):
+        return Space(
+            detailed(chosen.details, outputs[0].classes),
+            task.inputs,
+            task.outputs,
+            recipe=decided if recipe else None,
+            name="dual-branch",
+        )
     style = Style(
         rank=2,
         norm=Choice("layer", "batch", name="norm"),
@@ -143,10 +159,6 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     shared = [style.norm, style.residual]
     if any(isinstance(item, Volume) for item in inputs):
         shared.append(style.conv_axes)
-    decided = {
-        "lr": Choice(0.002, 0.004, 0.008, default=0.004),
-        "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.0),
-    }
     return Space(
         body >> Decided(THROUGH, tuple(shared)) >> whole,
         task.inputs,

@@ -37,6 +37,7 @@ def published(
     side: int = 224,
     classes: int = 1000,
     space: str = "hybrid-vit",
+    sizes: Mapping[str, Any] | None = None,
 ) -> Preset:
     """A published network for square colour images.
 
@@ -49,10 +50,11 @@ def published(
         side: Side of the images.
         classes: Number of classes.
         space: Name of the space that holds it.
+        sizes: Other sizes that the space asks for.
     """
     types = Types({"image": Image(3, side, side)}, {"logits": Logits(classes)})
     details = Details(stem=stem, stages=tuple(stages), head=head, position=position)
-    return Preset(space, types, where or {}, {"details": details})
+    return Preset(space, types, where or {}, {**(sizes or {}), "details": details})
 
 
 def detailed(details: Details, classes: int) -> Expression:

@@ -43,10 +43,20 @@ def crossvit(
         "large_scale": 14 / 15,
     }
     return published(
-        space="hybrid-vit",
+        space="dual-branch",
         stem={"two_patches": stem},
         stages=[StageDetails(blocks={"crossing": block}, depth=Of(rounds))],
         head={"two": {}},
+        sizes={
+            "strides": (4,),
+            "patches": (12,),
+            "large": (16,),
+            "widths": (dims[0],),
+            "large_widths": (dims[1],),
+            "heads": tuple(sorted(set(heads))),
+            "depths": tuple(sorted(set(depths))),
+            "rounds": (rounds,),
+        },
         side=side,
         classes=classes,
     )
