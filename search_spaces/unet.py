@@ -18,7 +18,7 @@ from nasplat.space.skips import Paired
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Pick, Shared, Steps, Tap
 
-TASK = "scenes"
+TASK = "scenes?size=16&digits=2"
 """The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
     "image": Types({"image": Image(1, 32, 32)}, {"pixels": Image(4, 32, 32)}),

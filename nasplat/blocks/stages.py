@@ -232,7 +232,7 @@ def units(slot: Slot, conv: Expression) -> dict[str, Expression]:
         attentions = {"full": SelfAttention(**heads), **attentions}
     ssm = SelectiveSSM(
         scans=slot.named("scans", "two_way", "four_way", "forward"),
-        state=slot.named("state", 8, 16),
+        state=slot.named("state", 4, 8),
     )
     memory = XLSTM(
         memory=slot.named("memory", "matrix", "scalar"), directions=2, heads=heads["heads"]
