@@ -102,6 +102,12 @@ class Scale:
         return tuple(sorted({max(1, side // 2), side, 2 * side}))
 
     @property
+    def nested_patches(self) -> tuple[int, ...]:
+        """Sides of patches that hold 4x4 parts: at most 28 of them along a side."""
+        sides = (4, 8, 16, 32)
+        return tuple(s for s in sides if s <= self.side and self.side <= 28 * s)
+
+    @property
     def rows(self) -> tuple[int, ...]:
         """How often a network of one resolution repeats its blocks."""
         return (1, 2, 3, 4) if self.stages == 2 else (2, 4, 6, 8, 13)
@@ -166,14 +172,16 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
             f"the task maps {show_types(inputs)} to {show_types(outputs)}",
             hint="`nasplat space list` shows which types the spaces take.",
         )
+    scale = Scale(*sorted((image.height, image.width)))
     if sizes is not None and sizes.details is not None and isinstance(outputs[0], Logits):
         body = detailed(sizes.details, outputs[0].classes)
     else:
-        body = Trunks(Scale(*sorted((image.height, image.width))), image, outputs[0]).body()
+        body = Trunks(scale, image, outputs[0]).body()
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
         "weights": Choice("own", "bank"),
+        "quantisation": Choice("qat", "ptq", "reparameterised", "data_free"),
     }
     return Space(
         body,
@@ -181,7 +189,7 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         task.outputs,
         recipe=decided if recipe else None,
         name="hybrid-vit",
-        axes=axes(task) if sizes is None else None,
+        axes=axes(scale.stages, image=isinstance(outputs[0], Image)) if sizes is None else None,
     )
 
 
@@ -309,12 +317,12 @@ class Trunks:
         made["head"] = self.head("token_head", self.patch, plain, plane=False)
         settled = (self.class_token, *(() if reduction is None else reduction.always), self.patch)
         flat = Decided(Steps(**made), settled)
-        side = max(4, min(16, 1 << (self.scale.side.bit_length() - 1)))
+        patch = ordered(self.scale.nested_patches, 0.5, name="nested.patch")
         inside = nested(
             Choice(self.scale.width, self.scale.width * 2, name="nested.width"),
             Choice(8, 12, name="nested.inner_width"),
-            side,
+            patch,
             Int(1, 3, default=2, name="nested.depth"),
         )
-        within = Steps(patches=inside, head=self.head("nested_head", side, plane=False))
+        within = Steps(patches=inside, head=self.head("nested_head", patch, plane=False))
         return Choose(flat=flat, nested=within)

@@ -17,6 +17,8 @@ from nasplat.ops.norm import LayerNorm, LayerScale
 from nasplat.ops.resample import ImageToTokens
 from nasplat.ops.selective import LayerMemory
 from nasplat.ops.token_reduction import TokenMerge
+from nasplat.space.choose import Match
+from nasplat.space.decisions import domain
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps
@@ -84,7 +86,7 @@ def stage_of_blocks(
     times = stage.period if alike else stage.depth
     rows: Expression = Repeat(row, times=times, common=stage.common)
     if alike:
-        rows = Repeat(rows, times=stage.depth, share="decisions")
+        rows = rows_of(stage, rows)
     enter = by(
         NOTHING,
         partial_stage=Split(parts=2),
@@ -107,6 +109,17 @@ def stage_of_blocks(
     steps = {} if down is None else {"down": down}
     body = Steps(**steps, enter=enter, blocks=rows, leave=leave)
     return stage.quantised(Decided(body, stage.always))
+
+
+def rows_of(stage: Stage, row: Expression) -> Expression:
+    """A row of blocks several times over: as often as is decided, or as the width says."""
+    widths, depths = domain(stage.given_width), stage.domains.depths
+    scaled = {
+        width: Repeat(row, times=depths[min(at, len(depths) - 1)], share="decisions")
+        for at, width in enumerate(widths)
+    }
+    free = Repeat(row, times=stage.depth, share="decisions")
+    return Match(stage.depth_rule, {"free": free, "scaled": Match(stage.given_width, scaled)})
 
 
 class Reduces(Protocol):

@@ -179,11 +179,11 @@ class Stage:
         )
         self.width = self.given_width * network.groups_kept // 4
         self.depth = ordered(domains.depths, 0.3, name=name("depth"))
+        self.depth_rule = Choice("free", "scaled", name=name("depth_rule"))
         self.period = Choice(1, 2, 3, default=2, name=name("period"))
         self.activation = Choice("gelu", "relu", "silu", name=name("activation"))
-        self.precision = Choice(
-            "float", "int8", "int4", "per_layer", "binary", name=name("precision")
-        )
+        self.precision = Choice("float", "int8", "int4", "other", name=name("precision"))
+        self.other_precision = Choice("per_layer", "binary", name=name("other_precision"))
         norm = Choose(
             layer=LayerNorm(),
             rms=RMSNorm(),
@@ -235,7 +235,7 @@ class Stage:
     @property
     def always(self) -> tuple[Any, ...]:
         """What the stage decides in any case, see :class:`~nasplat.space.wiring.Decided`."""
-        return (self.width, self.activation, self.precision, self.norm, self.scale)
+        return (self.width, self.activation, self.precision_of("stage")[0], self.norm, self.scale)
 
     @property
     def headed(self) -> dict[str, Any]:
@@ -266,9 +266,13 @@ class Stage:
             layer: ``mixer``, ``ffn``, or anything else for a layer that decides nothing itself.
         """
         weight, activation = self.layer_bits.get(layer, (32, 32))
-        weights = {"float": 32, "int8": 8, "int4": 4, "per_layer": weight, "binary": 8}
-        activations = {**weights, "int4": 8, "per_layer": activation, "binary": BINARY}
-        return Case(self.precision, weights), Case(self.precision, activations)
+        weights = Case(self.other_precision, {"per_layer": weight, "binary": 8})
+        activations = Case(self.other_precision, {"per_layer": activation, "binary": 1})
+        fixed = {"float": 32, "int8": 8, "int4": 4}
+        return (
+            Case(self.precision, {**fixed, "other": weights}),
+            Case(self.precision, {**fixed, "int4": 8, "other": activations}),
+        )
 
     def quantised(self, body: Expression, layer: str = "stage") -> Quantised:
         """A part with the stage's bits, or its own where each layer has its own."""
@@ -291,6 +295,3 @@ class Stage:
             merge=merge,
         )
         return self.quantised(residual, layer)
-
-
-BINARY = 2

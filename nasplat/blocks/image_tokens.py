@@ -111,7 +111,7 @@ def module_pool(stage: Stage) -> Expression:
     return Repeat(hop, times=hops, share="weights")
 
 
-def nested(width: Any, inner: Any, patch: int, depth: Any) -> Expression:
+def nested(width: Any, inner: Any, patch: Any, depth: Any) -> Expression:
     """A transformer on the patches, and in each patch a small one on its parts [Han2021].
 
     Takes the image and gives tokens.
@@ -119,7 +119,7 @@ def nested(width: Any, inner: Any, patch: int, depth: Any) -> Expression:
     Args:
         width: Channels of a patch.
         inner: Channels of its parts.
-        patch: Side of a patch in pixels, at least 4.
+        patch: Side of a patch in pixels, a multiple of 4.
         depth: Number of layers.
     """
     parts = 4
