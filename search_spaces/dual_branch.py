@@ -26,8 +26,10 @@ from nasplat.graph.types import (
     Volume,
     show_types,
 )
+from nasplat.ops.attention import CrossAttention
 from nasplat.ops.learned_tokens import LearnedTokens
 from nasplat.ops.linear import Linear
+from nasplat.ops.merge import Concat
 from nasplat.ops.patch import ConvStem, PatchEmbed, PatchStem
 from nasplat.ops.position import AbsolutePosition
 from nasplat.ops.views import ColourSplit, FrequencySplit, FromAbove, PhasePosition, PointEmbed
@@ -188,7 +190,9 @@ def _views(
     met: dict[str, Any] = {}
 
     def group(streams: list[Stream], alike: bool = True, tied: Any = None) -> Group:
-        return Group(tuple(streams), style, alike, tied, sizes.depths, sizes.rounds, width, met)
+        whole = bool(ends & {Scores, Points})
+        sets = (sizes.depths, sizes.rounds)
+        return Group(tuple(streams), style, alike, tied, *sets, width, whole, met)
 
     def mapped(item: TensorType, at: int) -> Stream:
         places = 1
@@ -208,7 +212,8 @@ def _views(
         streams = [mapped(inputs[0], 0), mapped(inputs[0], 1)]
         two = Parallel(first=stem(), second=stem())
         if len(outputs) == 2:
-            return {"task": (two, group(streams))}
+            made["task"] = (two, group(streams))
+            return made | {"single": (stem(), group(streams[:1]))}
         split = FrequencySplit() >> Each(first=stem(), second=stem())
         if ends == {Logits}:
             made["patch_size"] = _patches(inputs[0], sizes, group, width)
@@ -216,6 +221,7 @@ def _views(
         if inputs[0].sizes[0] == 3:
             colours = ColourSplit() >> Each(first=stem(), second=stem())
             made["colour"] = (colours, group(streams))
+        made["single"] = (stem(), group(streams[:1]))
     elif kinds == (Volume,) and one_map and len(outputs) == 1 and ends == {Volume}:
         above = Image(*(inputs[0].sizes[0], *inputs[0].sizes[2:]))
         seen = Parallel(first=stem(), second=Steps(stem=stem(), above=FromAbove()))
@@ -223,9 +229,10 @@ def _views(
             replace(mapped(inputs[0], 0), name="volume"),
             replace(mapped(above, 1), name="above"),
         ]
-        made["view"] = (seen, group(streams, alike=False))
+        made["planes"] = (seen, group(streams, alike=False))
         flat = Parallel(first=stem(), second=stem())
         made["operator"] = (flat, group([mapped(inputs[0], at) for at in range(2)]))
+        made["single"] = (stem(), group([mapped(inputs[0], 0)]))
     elif (
         set(kinds) in ({Image}, {Volume}) and same and (fits or ends == {Logits}) and len(kinds) < 4
     ):
@@ -238,7 +245,8 @@ def _views(
                 group(streams, tied=tied),
             )
         if len(outputs) == 1:
-            made["modality"] = (own, group(streams))
+            made["modality" if len(inputs) == 2 else "modalities"] = (own, group(streams))
+        made["single"] = (Concat(project=False) >> stem(), group(streams[:1]))
     elif kinds == (Tokens, Tokens) and ends == {Scores} and len(outputs) == 1:
         position = Choose(
             none=THROUGH, phase_amplitude=PhasePosition(), absolute=AbsolutePosition()
@@ -250,11 +258,17 @@ def _views(
             Each(first=embed, second=embed),
             group(streams, alike, tied if alike else None),
         )
+        both = Stream("both", 0, sum(stream.positions for stream in streams))
+        if alike:
+            met_once = Each(first=embed, second=embed) >> Concat(axis="sequence", project=False)
+            made["single"] = (met_once, group([both]))
     elif kinds == (Image, Points) and ends == {Points}:
         near = Choice(4, 8, name="embed.neighbours")
         points = PointEmbed(dim=width, neighbours=near)
         streams = [mapped(inputs[0], 0), Stream(NAMES[1], 0, inputs[1].sizes[0])]
         made["modality"] = (Each(first=stem(), second=points), group(streams, alike=False))
+        looked = Each(first=stem(), second=points) >> Pick(1, 0) >> CrossAttention(heads=2)
+        made["single"] = (looked, group(streams[1:]))
     elif kinds == (Points, Points) and ends == {Vector} and inputs[0] == inputs[1]:
         count = inputs[0].sizes[0]
         for name, form, rank in (("view", "group", 0), ("view_projection", "projection", 2)):
@@ -262,6 +276,9 @@ def _views(
             places = count if rank == 0 else 128
             streams = [Stream(f"{form}_{at}", rank, places) for at in range(2)]
             made[name] = (Each(first=embed, second=embed), group(streams, tied=tied))
+        embed = Tied("embed", Steps(points=PointEmbed(dim=width)))
+        met_once = Each(first=embed, second=embed) >> Concat(axis="sequence", project=False)
+        made["single"] = (met_once, group([Stream("both", 0, 2 * count)]))
     return made
 
 

@@ -10,10 +10,10 @@ from nasplat.space.axes import Axis, Numeric, Rule
 
 MIXERS = "streams.*.mixer"
 CONVS = ("conv", "large_kernel")
-CONTRASTS = ("operator", "patch_size", "frequency", "colour", "task", "modality")
+CONTRASTS = ("operator", "patch_size", "frequency", "colour", "task", "modality", "planes")
 AXES: Mapping[str, Axis] = {
     "macro_topology": {
-        name: where("topology", name) for name in ("isotropic", "hierarchical", "u_shape")
+        name: where("**.topology", name) for name in ("isotropic", "hierarchical", "u_shape")
     },
     "stage_depths": Numeric("streams.*.depth", "rounds"),
     "stage_widths": Numeric("widths.*"),
@@ -57,52 +57,48 @@ AXES: Mapping[str, Axis] = {
         "separable": where("streams.*.conv", "separable"),
         "multi_kernel": where("streams.*.conv", "multi_kernel"),
         "multi_dilation": where("streams.*.conv", "multi_dilation"),
-        "dilated_pyramid": where("context", "dilated_pyramid"),
+        "dilated_pyramid": where("**.context", "dilated_pyramid"),
     },
-    "channel_gate": {name: where("gate", name) for name in ("none", "squeeze_excite")},
+    "channel_gate": {name: where("**.gate", name) for name in ("none", "squeeze_excite")},
     "sublayer_order": {
-        name: where("sublayer_order", name) for name in ("attention_ffn", "self_parallel_cross")
+        name: where("**.sublayer_order", name) for name in ("attention_ffn", "self_parallel_cross")
     },
     "residual_type": {
         "plain": where("residual", "plain"),
         "none": where("residual", "none"),
-        "residual_group": where("residual_group", True),
-        "layer_memory": where("memory", True),
+        "residual_group": where("**.residual_group", True),
+        "layer_memory": where("**.memory", True),
     },
     "downsample": {
-        **{name: where("downsample", name) for name in ("strided_conv", "patch_merge", "pool")},
-        "attention_pool": where("token_downsample", "attention_pool"),
+        **{name: where("**.downsample", name) for name in ("strided_conv", "patch_merge", "pool")},
+        "attention_pool": where("**.token_downsample", "attention_pool"),
     },
     "tokenizer": {
         "small_and_large_patch": where("contrast", "patch_size"),
         "patch": some("**.stem", "patch"),
         "conv_patch": some("**.stem", "conv"),
-        "point": where("contrast", "view"),
     },
     "patch_size": Numeric("embed.*patch", "embed.stride"),
     "branch_topology": {
-        "parallel_dual": (where("contrast", *CONTRASTS), where("contrast", "view")),
-        "parallel_multi": where("contrast", "modality"),
+        "single": where("contrast", "single"),
+        "parallel_dual": where("contrast", *CONTRASTS),
+        "parallel_multi": where("contrast", "modalities"),
         "siamese": where("sharing", "across_branches"),
     },
     "branch_contrast": {
-        **{
-            name: where("contrast", name)
-            for name in ("patch_size", "frequency", "colour", "task", "modality")
-        },
-        "view": where("contrast", "view", "view_projection"),
+        **{name: where("contrast", name) for name in ("patch_size", "frequency", "colour", "task")},
+        "modality": where("contrast", "modality", "modalities"),
+        "view": where("contrast", "view", "view_projection", "planes"),
         "operator": Rule(
             {"streams.first.mixer": CONVS, "streams.second.mixer": ("linear", *ATTENTIONS)}
         ),
-        "receptive_field": Rule(
-            {
-                "streams.first.mixer": CONVS,
-                "streams.second.mixer": ("large_kernel", "full", "linear"),
-            }
+        "receptive_field": (
+            where("contrast", "planes"),
+            Rule({"streams.first.mixer": ("conv",), "streams.second.mixer": ("large_kernel",)}),
         ),
     },
     "branch_fusion": {
-        name: where("fusion", name)
+        name: where("**.fusion", name)
         for name in (
             "cross_attention",
             "bidirectional_cross_attention",
@@ -113,30 +109,30 @@ AXES: Mapping[str, Axis] = {
         )
     },
     "fusion_stage": {
-        "early": where("fusion_stage", "early"),
-        "late": where("fusion_stage", "late"),
-        "periodic": Rule({"fusion_stage": ("periodic",), "topology": ("isotropic",)}),
+        "early": where("**.fusion_stage", "early"),
+        "late": where("**.fusion_stage", "late"),
+        "periodic": Rule({"**.fusion_stage": ("periodic",), "**.topology": ("isotropic",)}),
         "multi_scale": Rule(
-            {"fusion_stage": ("periodic",), "topology": ("hierarchical", "u_shape")}
+            {"**.fusion_stage": ("periodic",), "**.topology": ("hierarchical", "u_shape")}
         ),
     },
     "modality_fusion": {
-        "cross_attention": where("fusion", "cross_attention", "bidirectional_cross_attention"),
-        "late_merge": where("fusion_stage", "late"),
+        "cross_attention": where("**.fusion", "cross_attention", "bidirectional_cross_attention"),
+        "late_merge": where("**.fusion_stage", "late"),
     },
     "weight_sharing": {
         "across_branches": where("sharing", "across_branches"),
-        "across_tasks": where("head", "matching", "linear"),
+        "across_tasks": where("**.head", "matching", "linear"),
         "none": where("sharing", "none"),
     },
     "token_reduction": {
-        "none": where("reduction", "none"),
-        "merge": where("reduction", "merge"),
-        "similar_neighbours": where("neighbours", True),
+        "none": where("**.reduction", "none"),
+        "merge": where("**.reduction", "merge"),
+        "similar_neighbours": where("**.neighbours", True),
     },
     "decoder_type": {
-        name: where("head", name)
+        name: where("**.head", name)
         for name in ("linear", "prototype_single_step", "task_branches", "vote")
     }
-    | {"matching": where("head", "matching", "matching_apart")},
+    | {"matching": where("**.head", "matching", "matching_apart")},
 }

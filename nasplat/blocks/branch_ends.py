@@ -15,7 +15,7 @@ from nasplat.ops.head import ClassifierHead
 from nasplat.ops.learned_tokens import LearnedTokens
 from nasplat.ops.linear import Linear
 from nasplat.ops.match import CorrelationVolume, MatchingFlow, PrototypeHead
-from nasplat.ops.merge import Concat, Take
+from nasplat.ops.merge import Concat, Split, Take
 from nasplat.ops.resample import ImageToTokens
 from nasplat.ops.selective import LayerMemory
 from nasplat.ops.text import EmbeddingHead
@@ -31,16 +31,19 @@ def end(
     """From the streams to the outputs."""
     if isinstance(outputs[0], Logits):
         return _classes(group, outputs[0].classes)
+    alone = len(group.streams) == 1
     if isinstance(outputs[0], Scores):
         scores = {
             "matching": CorrelationVolume(match="softmax"),
             "linear": AttentionScores(heads=1),
         }
-        return group.among("head", scores)
+        head = group.among("head", scores)
+        return Split(axis="sequence") >> head if alone else head
     if isinstance(outputs[0], Points):
+        count, tokens = outputs[0].count, Pick(0 if alone else 1) >> Recall("input1")
         votes = {
-            name: Pick(1) >> Recall("input1") >> VoteHead(count=outputs[0].count, weighted=weighted)
-            for name, weighted in (("vote", True), ("linear", False))
+            "vote": tokens >> VoteHead(count=count),
+            "linear": tokens >> VoteHead(count=count, weighted=False),
         }
         return group.among("head", votes)
     if isinstance(outputs[0], Vector):
@@ -68,7 +71,7 @@ def _classes(group: Group, classes: int) -> Expression:
             reduce=fewer, first=first, classify=ClassifierHead(classes=classes)
         )
     average = Steps(classify=Each(**parts), mean=Average())
-    if not group.alike:
+    if not group.alike or len(group.streams) == 1:
         return average
     ways = joined(group)
     gate = group.among("gate", {"none": THROUGH, "squeeze_excite": SqueezeGate()})
@@ -95,8 +98,10 @@ def _remember(group: Group) -> Expression:
 
 
 def _join(group: Group) -> Expression:
-    ways = joined(group)
     gate = group.among("gate", {"none": THROUGH, "squeeze_excite": SqueezeGate()})
+    if len(group.streams) == 1:
+        return Steps(gate=gate)
+    ways = joined(group)
     return Steps(join=group.among("join", ways), gate=gate)
 
 
@@ -138,7 +143,9 @@ def _pixels(group: Group, channels: list[int]) -> Expression:
 
 
 def _association(group: Group, dim: int) -> Expression:
-    """Two streams that look for each other, or are joined, as one vector."""
+    """One stream, two streams that look for each other, or are joined, as one vector."""
+    if len(group.streams) == 1:
+        return Steps(tokens=_tokens(group), pool=EmbeddingHead(dim=4 * dim), out=Linear(dim=dim))
     heads = group.heads("head")
     one, other = (
         Parallel(

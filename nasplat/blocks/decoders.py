@@ -26,20 +26,24 @@ from nasplat.ops.learned_tokens import LearnedTokens
 from nasplat.ops.merge import Add, Concat, Gated
 from nasplat.ops.norm import LayerNorm
 from nasplat.ops.resample import ImageToTokens
+from nasplat.ops.resample_attention import AttentionUpsample
 from nasplat.space.choose import Choose, Match
 from nasplat.space.decisions import Choice
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Each, Named, Parallel, Pick, Recall, Shared, Steps
 
 
-def _upsample(name: str) -> Expression:
-    kind = Choice("interpolate", "pixel_shuffle", "transposed_conv", name=name)
+def _upsample(parts: Parts) -> Expression:
+    """To the grid of the next finer scale."""
     modes = {
         "interpolate": "linear",
         "pixel_shuffle": "pixel_shuffle",
         "transposed_conv": "transposed",
     }
-    return Match(kind, {value: UpsampleTo(mode=mode) for value, mode in modes.items()})
+    ways: dict[str, Expression] = {name: UpsampleTo(mode=mode) for name, mode in modes.items()}
+    if parts.divides:
+        ways["attention_upsample"] = AttentionUpsample()
+    return Match(Choice(*ways, name="decoder.upsample"), ways)
 
 
 def decoder(parts: Parts) -> Expression:
@@ -48,7 +52,7 @@ def decoder(parts: Parts) -> Expression:
     conv = convolutions(style, "decoder")
     slot = parts.slot("decoder", 0, most - 1)
     block = Shared("decoder.mixer", Choose(**units(slot, conv)))
-    up, align = _upsample("decoder.upsample"), UpsampleTo()
+    up, align = _upsample(parts), UpsampleTo()
     gate = Shared(
         "decoder.gate",
         Choose(

@@ -57,6 +57,7 @@ class Parts:
         sizes: Domains.
         style: Decisions of all units.
         side: Least positions along an axis of the input.
+        divides: Whether every scale has half the positions of the one before along every axis.
         conv: The convolution of the encoder.
         widths: Channels of every scale.
         depths: Units at every scale but the coarsest.
@@ -66,6 +67,7 @@ class Parts:
     sizes: Sizes
     style: Style
     side: int
+    divides: bool
     conv: Expression
     widths: tuple[Any, ...]
     depths: tuple[Any, ...]
@@ -93,6 +95,7 @@ class Parts:
             sizes,
             style,
             min(item.sizes[1:]),
+            all(axis % (sizes.strides[-1] << max(sizes.levels)) == 0 for axis in item.sizes[1:]),
             convolutions(style, "encoder"),
             (base, *widths),
             tuple(Choice(*sizes.depths, name=name) for name in names),

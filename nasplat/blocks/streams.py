@@ -96,6 +96,7 @@ class Group:
         depths: Units in a round.
         rounds: Numbers of rounds.
         width: Channels of streams of maps.
+        whole: Whether every position of the input is asked for at the end.
         met: Decisions and parts of the space so far: what several groups ask for is decided once.
     """
 
@@ -106,12 +107,14 @@ class Group:
     depths: tuple[int, ...]
     rounds: tuple[int, ...]
     width: Any
+    whole: bool
     met: dict[str, Any]
 
     @property
     def kind(self) -> str:
         """What the streams are made of, as part of a path."""
-        return "maps" if self.alike and self.streams[0].rank else "tokens"
+        kind = "maps" if self.alike and self.streams[0].rank else "tokens"
+        return f"single_{kind}" if len(self.streams) == 1 else kind
 
     def decide(self, name: str, *values: Any) -> Any:
         """The decision of this name; one with another domain stands below the kind of the group."""
@@ -147,7 +150,7 @@ def _blocks(group: Group, stream: Stream) -> Expression:
     path = f"streams.{stream.name}"
     style = replace(group.style, rank=max(stream.rank, 2))
     slot = Slot(path, style, stream.positions, 4)
-    heads = group.heads(path)
+    heads = group.heads(f"{path}.linear" if stream.rank else path)
 
     def unit(mixer: Expression) -> Expression:
         ffn = MLP(ratio=ratio)
@@ -230,7 +233,7 @@ def joined(group: Group) -> dict[str, Expression]:
     return {"concat": lifted >> Concat(), "sum": lifted >> Add()}
 
 
-def parallel_round(group: Group) -> Expression:
+def parallel_round(group: Group, number: int) -> Expression:
     """Each stream attends to itself and to the others at once; both join before the feed-forward part."""
     first, second = group.streams
 
@@ -243,14 +246,19 @@ def parallel_round(group: Group) -> Expression:
             both=Residual(both, skip=Pick(0)), ffn=Residual(MLP(ratio=2), norm=LayerNorm())
         )
 
-    return Exchange(body(first, second), body(second, first))
+    apart = Exchange(body(first, second), body(second, first))
+    if group.tied is None:
+        return apart
+    same = Tied(f"rounds.{number}.parallel", body(first, second))
+    return Match(group.tied, {"none": apart, "across_branches": Exchange(same, same)})
 
 
 def trunk(group: Group) -> Expression:
     """Rounds of blocks on every stream, in a row, on ever fewer positions, or down and up again."""
     streams = group.streams
-    ways = fusions(group)
-    fuse = group.among("fusion", ways)
+    if len(streams) == 1:
+        return _alone(group)
+    fuse = group.among("fusion", fusions(group))
     neighbours: dict[Any, Expression] = {False: THROUGH}
     if group.alike and streams[0].positions * len(streams) <= 2048:
         near = TopKAttention(keep=0.25, **group.heads("fusion"))
@@ -276,7 +284,7 @@ def trunk(group: Group) -> Expression:
             return serial
         return group.among(
             "sublayer_order",
-            {"attention_ffn": serial, "self_parallel_cross": parallel_round(group)},
+            {"attention_ffn": serial, "self_parallel_cross": parallel_round(group, number)},
         )
 
     rounds = [Named(str(number), one_round(number)) for number in range(max(group.rounds))]
@@ -284,7 +292,9 @@ def trunk(group: Group) -> Expression:
     row = group.among("rounds", rows)
     down, up = _down(group), _up(group)
     deep = Steps(outer=rounds[0], down=down, inner=rounds[1])
-    shapes: dict[str, Expression] = {"isotropic": row, "hierarchical": deep}
+    shapes: dict[str, Expression] = {"isotropic": row}
+    if not group.whole:
+        shapes["hierarchical"] = deep
     shapes["u_shape"] = Steps(
         outer=rounds[0],
         around=Parallel(below=Steps(down=down, inner=rounds[1]), skip=THROUGH),
@@ -294,6 +304,20 @@ def trunk(group: Group) -> Expression:
     edge = {"early": fuse, "late": THROUGH, "periodic": THROUGH}
     end = {"late": fuse, "early": THROUGH, "periodic": THROUGH}
     return Steps(before=Match(stage, edge), rounds=shape, after=Match(stage, end))
+
+
+def _alone(group: Group) -> Expression:
+    """Rounds of one stream."""
+    own = Each(**{stream.name: blocks(group, stream) for stream in group.streams})
+    rounds = [Named(str(number), own) for number in range(max(group.rounds))]
+    rows = {count: _sequence(rounds[:count]) for count in group.rounds}
+    shapes: dict[str, Expression] = {"isotropic": group.among("rounds", rows)}
+    deep = Steps(down=_down(group), inner=own)
+    if not group.whole:
+        shapes["hierarchical"] = Steps(outer=own, deep=deep)
+    around = Parallel(below=deep, skip=THROUGH)
+    shapes["u_shape"] = Steps(outer=own, around=around, up=_up(group))
+    return group.among("topology", shapes)
 
 
 def _sequence(parts: list[Named]) -> Expression:
