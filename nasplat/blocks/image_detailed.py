@@ -9,8 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasplat.blocks.image_details import Details, Forms, Opening, StageDetails, normalisation
-from nasplat.blocks.image_form_blocks import BLOCKS, attending_step
+from nasplat.blocks.image_details import (
+    Details,
+    Forms,
+    Opening,
+    StageDetails,
+    Table,
+    normalisation,
+)
+from nasplat.blocks.image_form_blocks import BLOCKS, attending_step, pooling_step
 from nasplat.blocks.image_form_branches import BRANCH_BLOCKS, BRANCH_HEADS, BRANCH_STEMS
 from nasplat.blocks.image_form_convolutions import CONVOLUTION_BLOCKS, CONVOLUTION_STEPS
 from nasplat.blocks.image_form_tokens import TOKEN_BLOCKS, TOKEN_HEADS, TOKEN_POSITIONS, TOKEN_STEMS
@@ -22,9 +29,15 @@ from nasplat.space.load import Types
 from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Steps
 
-PLACES = {**POSITIONS, **TOKEN_POSITIONS}
-FORMS = {**BLOCKS, **CONVOLUTION_BLOCKS, **TOKEN_BLOCKS, **BRANCH_BLOCKS}
-DOWNS = {**FORMS, **STEPS, **CONVOLUTION_STEPS, "attending": attending_step}
+PLACES: Table = {**POSITIONS, **TOKEN_POSITIONS}
+FORMS: Table = {**BLOCKS, **CONVOLUTION_BLOCKS, **TOKEN_BLOCKS, **BRANCH_BLOCKS}
+DOWNS: Table = {
+    **FORMS,
+    **STEPS,
+    **CONVOLUTION_STEPS,
+    "attending": attending_step,
+    "pooling": pooling_step,
+}
 
 
 def published(

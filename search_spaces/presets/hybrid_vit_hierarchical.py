@@ -241,6 +241,40 @@ def pvt_v2(
     )
 
 
+def hiera(
+    dim: int = 96,
+    depths: Sequence[int] = (1, 2, 7, 2),
+    heads: int = 1,
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """Hiera: C. Ryali et al. ICML 2023. Attention in units, then of all; pooled queries between stages."""
+    stages = []
+    for stage, depth in enumerate(depths):
+        unit = 8 >> stage if stage < 2 else 0
+        mixer = {"heads": Of(heads << stage), "unit": Of(unit)}
+        step = {
+            "channels": Of(dim << stage),
+            "heads": Of(heads << stage),
+            "unit_side": Of(8 >> max(stage - 1, 0) if stage < 3 else 0),
+        }
+        stages.append(
+            StageDetails(
+                blocks={"unit": {"mixer": {"units": mixer}, "ffn": MLP}},
+                depth=Of(depth - (stage > 0)),
+                down={"pooling": step} if stage else None,
+                position=None if stage else {"absolute": {}},
+            )
+        )
+    return published(
+        stem={"convolved": {"channels": Of(dim), "kernel": 7, "stride": 4}},
+        stages=stages,
+        head={"pooled": {"norm": "layer"}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "swin": swin,
     "davit": davit,
@@ -248,4 +282,5 @@ PRESETS = {
     "twins_svt": twins_svt,
     "twins_pcpvt": twins_pcpvt,
     "pvt_v2": pvt_v2,
+    "hiera": hiera,
 }

@@ -33,6 +33,7 @@ TINY: dict[str, dict[str, Any]] = {
     "fbnetv3": {"side": 32},
     "focalnet": {"dim": 8, "depths": (1, 2), "levels": 1, "side": 16},
     "gmlp": {"dim": 8, "depth": 2, "patch": 4, "ratio": 2, "side": 16},
+    "hiera": {"dim": 8, "depths": (1, 2, 2, 1), "side": 64},
     "inception_next": {"dims": (16, 24), "depths": (1, 2), "band": 5, "side": 16},
     "maxvit": {
         "dims": (8, 8, 16),
