@@ -13,7 +13,7 @@ from nasplat.space.cell import Cell
 from nasplat.space.choose import Choose
 from nasplat.space.decisions import Choice, Int
 from nasplat.space.space import Space
-from nasplat.space.wiring import Steps
+from nasplat.space.wiring import Shared, Steps
 from nasplat.testing.graph import Dense, Sum
 from nasplat.testing.space import Keep, SpaceConformance, small_space
 
@@ -101,3 +101,15 @@ def test_a_cell_that_meets_another_number_of_inputs_is_refused() -> None:
 def test_strange_numbers_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SpaceError):
         Cell(Dense(), **options)
+
+
+def test_parts_that_are_common_are_decided_once_for_all_edges() -> None:
+    motif = Shared("motif", Cell(Keep(size=Choice(0, 1)), 2))
+    other = Keep(size=Choice(2, 3))
+    space = small_space(Cell(Choose(motif=motif, other=other), 2, common=(motif,)))
+    genotype = space.default()
+    once = [path for path in genotype if path.startswith("motif.")]
+    assert len(once) == 3, "each of the three edges of the motif decides for itself, once"
+    edges = [path for path in space.points if path.endswith("other.size")]
+    assert len(edges) == 3, "what is not common is decided by every edge"
+    assert space.size() == 2**3 * (1 + 2) ** 3
