@@ -19,7 +19,12 @@ Papers (the choices are theirs; the space as a whole is ours):
 Types: ``Ids(n, v) -> Tokens(n, v)`` (language modelling), ``Ids -> Logits``, ``Ids -> Vector``; two ``Ids``
 to ``Logits(k)`` (a context and k candidates), or to ``Tokens`` of the second (a context that is compressed).
 
-SIZES
+Size and cost follow from the number of tokens by one rule (:func:`sizes_of`); parameters of most random ones:
+
+    example     types                              candidates   parameters
+    language    Ids(64, 256) -> Tokens(64, 256)    2.4e+28      50 k .. 365 k
+    classes     Ids(64, 256) -> Logits(4)          1.1e+28      34 k .. 315 k
+    1,024 tokens, 50,257 words                     3.3e+29      47 M .. 411 M
 
 Command:
     nasplat search --space decoder-lm --task stdlib --budget 10min
@@ -32,8 +37,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nasplat.blocks.text_axes import axes
-from nasplat.blocks.text_ends import compressed_part, embed_part, head_part, open_ends
-from nasplat.blocks.text_ffns import FFNDomains
+from nasplat.blocks.text_ends import (
+    TOKENIZERS,
+    compressed_part,
+    embed_part,
+    head_part,
+    open_ends,
+)
+from nasplat.blocks.text_ffns import ROUTERS, FFNDomains
 from nasplat.blocks.text_mixers import MixerDomains
 from nasplat.blocks.text_settings import LINEARS, RESIDUALS, open_settings
 from nasplat.blocks.text_trunks import Trunks, stage_of
@@ -159,8 +170,15 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         states=_of(z.states),
         isolating=segment > 0,
     )
-    ffns = FFNDomains(ratios=_of(z.ratios), experts=_of(z.experts), top_ks=_of(z.top_ks))
-    ends = open_ends(_of(z.embeddings), levels=4, types=z.types)
+    ffns = FFNDomains(
+        ratios=_of(z.ratios),
+        experts=_of(z.experts),
+        top_ks=_of(z.top_ks),
+        routers=ROUTERS[:2] if segment else ROUTERS,
+    )
+    # Groups of integers would reach over the edge of a candidate.
+    tokenizers = TOKENIZERS[:1] if segment else TOKENIZERS
+    ends = open_ends(_of(z.embeddings), levels=4, types=z.types, tokenizers=tokenizers)
     outer, inner = _of(z.end_depths), _of(z.depths)
     trunks = Trunks(
         settings=s,

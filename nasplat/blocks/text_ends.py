@@ -23,7 +23,7 @@ from nasplat.ops.text import (
     TokenEmbedding,
 )
 from nasplat.space.choose import Match, Optional
-from nasplat.space.decisions import Case, Choice
+from nasplat.space.decisions import Case, Choice, domain
 from nasplat.space.wiring import Each, Parallel, Pick, Recall, Steps, Tap, Tied
 
 TOKENIZERS = ("byte", "subword", "residual_vq")
@@ -57,10 +57,12 @@ class Ends:
     types: int
 
 
-def open_ends(embeddings: tuple[int, ...], levels: int, types: int) -> Ends:
+def open_ends(
+    embeddings: tuple[int, ...], levels: int, types: int, tokenizers: tuple[str, ...]
+) -> Ends:
     """All decisions on embedding and head, under their own names."""
     return Ends(
-        tokenizer=Choice(*TOKENIZERS, name="tokenizer"),
+        tokenizer=Choice(*tokenizers, name="tokenizer"),
         project=Choice(False, True, name="project"),
         embedding=Choice(*embeddings, name="embedding"),
         embed_norm=Choice(False, True, name="embed_norm"),
@@ -145,14 +147,12 @@ def vectors_part(s: TextSettings, ends: Ends, buckets: int, keep: bool = True) -
     one = Steps(ids=TokenEmbedding(dim=dim, table=True), table=kept)
     levels = TokenEmbedding(dim=dim, table=True, levels=ends.levels)
     groups = NgramEmbedding(longest=3, buckets=buckets)
-    return Match(
-        ends.tokenizer,
-        {
-            "byte": one,
-            "subword": Steps(parts=Parallel(vectors=one, ids=Steps()), groups=groups),
-            "residual_vq": Steps(ids=levels, table=kept),
-        },
-    )
+    options: dict[str, Expression] = {
+        "byte": one,
+        "subword": Steps(parts=Parallel(vectors=one, ids=Steps()), groups=groups),
+        "residual_vq": Steps(ids=levels, table=kept),
+    }
+    return Match(ends.tokenizer, {name: options[name] for name in domain(ends.tokenizer)})
 
 
 def head_part(

@@ -35,11 +35,13 @@ class FFNDomains:
         ratios: Channels inside over channels.
         experts: Routed experts.
         top_ks: Experts that count, at most the fewest ``experts``.
+        routers: Of ``ROUTERS``; ``hashed_clusters`` mixes tokens.
     """
 
     ratios: tuple[float, ...]
     experts: tuple[int, ...]
     top_ks: tuple[int, ...]
+    routers: tuple[str, ...] = ROUTERS
 
 
 def ffn_part(settings: TextSettings, stage: str, domains: FFNDomains) -> Expression:
@@ -88,7 +90,7 @@ def moe_part(settings: TextSettings, stage: str, domains: FFNDomains, ratio: Any
         experts=Choice(*domains.experts, name=f"{stage}.experts"),
         top_k=Choice(*domains.top_ks, name=f"{stage}.top_k"),
         shared_experts=Choice(0, 1, name=f"{stage}.shared"),
-        router=Choice(*ROUTERS, name=f"{stage}.router"),
+        router=Choice(*domains.routers, name=f"{stage}.router"),
         gate=gated,
         width=ratio,
         activation=settings.activation,

@@ -108,6 +108,20 @@ def test_none_of_a_thousand_language_models_sees_later_tokens() -> None:
     assert_blind(make("language"), 1000, seed=7)
 
 
+def test_candidates_that_are_isolated_do_not_see_each_other() -> None:
+    space = make("matching").within({"mask": ("candidate_isolating",)})
+    rng = random.Random(8)
+    for number in range(12):
+        module = space.build(space.sample(rng)).module(seed=number).eval()
+        context, candidates = (kind.example(2) for kind in space.inputs.values())
+        other = candidates.clone()
+        other[:, 8:16] = (other[:, 8:16] + 1) % 256
+        with torch.no_grad():
+            one, two = module(context, candidates), module(context, other)
+        torch.testing.assert_close(one[:, [0, 2, 3]], two[:, [0, 2, 3]], atol=1e-4, rtol=1e-4)
+        assert not torch.equal(one[:, 1], two[:, 1])
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs"),
     [
