@@ -27,7 +27,7 @@ Size and cost follow from the number of tokens by one rule (:func:`sizes_of`); p
     1,024 tokens, 50,257 words                     3.3e+29      47 M .. 411 M
 
 Command:
-    nasplat search --space decoder-lm --task stdlib --budget 10min
+    nasplat search --space decoder-lm --budget 10min
 """
 
 from __future__ import annotations
