@@ -21,7 +21,7 @@ from nasplat.space.wiring import Decided, Pick, Shared, Steps, Tap
 TASK = "scenes?size=16&digits=2"
 """The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
-    "image": Types({"image": Image(1, 32, 32)}, {"pixels": Image(4, 32, 32)}),
+    "image": Types({"image": Image(1, 32, 32)}, {"pixels": Image(11, 32, 32)}),
     "volume": Types({"volume": Volume(1, 8, 8, 8)}, {"voxels": Volume(3, 8, 8, 8)}),
     "reference": Types(
         {"image": Image(3, 32, 32), "reference": Image(3, 32, 32)}, {"pixels": Image(3, 32, 32)}
