@@ -11,6 +11,13 @@ each), fixed edges, motifs of motifs, trees of paths, and layers that read and w
 a hypernetwork may make. On edges stand the ops of DARTS and binary convolutions; the cells may have few
 bits.
 
+Size and cost follow from the image by one rule (:func:`sizes`):
+
+    image      candidates   parameters of most random candidates
+    8x8        2.2e+49      5 k .. 75 k
+    32x32      1.5e+177     75 k .. 1.9 M
+    224x224    1.5e+177     0.7 M .. 18 M (1,000 classes)
+
 Command:
     nasplat search --space cell --task digits --budget 10min
 """

@@ -15,6 +15,14 @@ Papers (the choices are theirs; the space as a whole is ours):
     STTN: M. Xu et al. 2020.                           TimeCMA: C. Liu et al. AAAI 2025.
 and further ones beside the parts in ``nasplat/blocks/series_*.py``.
 
+Size and cost follow from the length of the series by one rule (:func:`sizes`):
+
+    task                                            candidates   parameters of most random candidates
+    Series(8, 8) -> Logits(10)                      2.1e+32      2 k .. 58 k
+    Series(7, 96) -> Series(7, 96)                  3.0e+48      64 k .. 1.0 M
+    Series(80, 1024) -> Tokens(256, 128)            1.5e+48      0.7 M .. 12 M
+    Series(1, 16000) -> Series(2, 16000)            1.3e+48      1.3 M .. 29 M
+
 Command:
     nasplat search --space speech --task digits-rows --budget 10min
 """

@@ -117,7 +117,7 @@ AXES: Mapping[str, Axis] = {
         "standard": one("**.conv.kind", "standard"),
         "depthwise": one("**.conv.kind", "depthwise"),
         "separable": one("**.conv.kind", "separable"),
-        "multi_kernel": (one("**.conv.kind", "multi_kernel"), one("groups.conv", "multi_kernel")),
+        "multi_kernel": (one("**.conv.kind", "multi_kernel"), one("groups.enter", "multi_kernel")),
     },
     "conv_kernel_size": Numeric("**.kernel", "**.causal_kernel"),
     "channel_gate": {

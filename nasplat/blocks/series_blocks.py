@@ -130,45 +130,40 @@ class Style:
         return Case(self.position, {"none": 0.0, "absolute": 0.0, "conv": 0.0, "rope": 1.0})
 
 
-def attention(style: Style) -> Expression:
+def attention(style: Style, heads: Any) -> Expression:
     """Attention over all positions, within windows, in linear time, pooled, or of chosen blocks."""
-    domains = style.domains
-
-    def heads() -> Any:
-        return number(domains.heads)
-
+    window = Choice(*style.domains.windows)
     return Choose(
-        **{"global": SelfAttention(heads=heads(), rotary=style.rotary)},
-        window=WindowAttention(
-            window=Choice(*domains.windows), shifted=Choice(False, True), heads=heads()
-        ),
-        linear=LinearAttention(feature_map=Choice("relu", "elu"), heads=heads()),
-        pooled=PooledAttention(kv_stride=2, pool="avg", heads=heads()),
-        sparse=sparse(style),
+        **{"global": SelfAttention(heads=heads, rotary=style.rotary)},
+        window=WindowAttention(window=window, shifted=Choice(False, True), heads=heads),
+        linear=LinearAttention(feature_map=Choice("relu", "elu"), heads=heads),
+        pooled=PooledAttention(kv_stride=2, pool="avg", heads=heads),
+        sparse=sparse(style, heads),
     )
 
 
-def sparse(style: Style) -> Expression:
+def sparse(style: Style, heads: Any) -> Expression:
     """Attention of blocks of positions to the few blocks that match them best."""
     return BlockSparseAttention(
         block=Choice(*style.domains.windows),
         density=Choice(0.25, 0.5),
-        heads=number(style.domains.heads),
+        heads=heads,
     )
 
 
 def convolution(style: Style) -> Expression:
     """One convolution module: depthwise between two linear maps, separable, standard, or of many sizes."""
     kernels = style.domains.kernels
+    kernel = number(kernels)
     many = {
         f"size{size}": DepthwiseConv(kernel=size, norm="batch", activation="silu")
         for size in kernels
     }
     return Steps(
         kind=Choose(
-            depthwise=ConvMixer(kernel=number(kernels), ratio=Choice(1, 2), activation="silu"),
-            separable=SeparableConv(kernel=number(kernels), activation="silu"),
-            standard=Conv(kernel=number(kernels), norm="batch", activation="silu"),
+            depthwise=ConvMixer(kernel=kernel, ratio=Choice(1, 2), activation="silu"),
+            separable=SeparableConv(kernel=kernel, activation="silu"),
+            standard=Conv(kernel=kernel, norm="batch", activation="silu"),
             multi_kernel=Parallel(fuse=Choose(sum=Add(), concat=Concat()), **many),
         ),
         squeeze=Optional(SqueezeGate(reduction=Choice(2, 4))),
@@ -178,12 +173,12 @@ def convolution(style: Style) -> Expression:
 def feed_forward(style: Style) -> Expression:
     """Channel mixing: an MLP, a gated one, or a mixture of experts with or without a router of its own."""
     domains = style.domains
-    experts = number(domains.experts)
+    experts, ratio = number(domains.experts), number(domains.ratios)
     routed = MoE(experts=experts, top_k=Choice(1, 2), width=1, activation=style.activation)
     router = style.private(Conv(channels=experts, kernel=1))
     return Choose(
-        mlp=MLP(ratio=number(domains.ratios), activation=style.activation),
-        gated=GatedMLP(ratio=number(domains.ratios), gate=Choice("swiglu", "glu", "geglu")),
+        mlp=MLP(ratio=ratio, activation=style.activation),
+        gated=GatedMLP(ratio=ratio, gate=Choice("swiglu", "glu", "geglu")),
         moe=Steps(
             router=Choose(
                 token_choice=routed,
@@ -210,7 +205,8 @@ def block(style: Style, slot: str) -> Expression:
         slot: Path below which the decisions of the stage stand.
     """
     domains = style.domains
-    attend = Shared(f"{slot}.attention", attention(style))
+    heads = number(domains.heads, f"{slot}.heads")
+    attend = Shared(f"{slot}.attention", attention(style, heads))
     convolve = Shared(f"{slot}.conv", convolution(style))
     ffn = Shared(f"{slot}.ffn", feed_forward(style))
     kernel = number(domains.kernels, f"{slot}.causal_kernel")
@@ -229,7 +225,7 @@ def block(style: Style, slot: str) -> Expression:
         "squeeze": Steps(
             attention=full(attend), middle=full(ffn), conv=full(convolve), ffn=full(ffn)
         ),
-        "modules": modules(style, convolve, ffn),
+        "modules": modules(heads, style, convolve, ffn),
         "gated": Steps(mixer=full(gated(style))),
         "split": Steps(mixer=full(split >> Concat(project=False)), ffn=full(ffn)),
         "memory": Steps(
@@ -242,9 +238,7 @@ def block(style: Style, slot: str) -> Expression:
         ),
         "conv": Steps(conv=full(convolve)),
         "causal_transformer": Steps(
-            attention=full(
-                SelfAttention(mask="causal", heads=number(domains.heads), rotary=style.rotary)
-            ),
+            attention=full(SelfAttention(mask="causal", heads=heads, rotary=style.rotary)),
             ffn=full(ffn),
         ),
         "causal_conv": Steps(
@@ -255,7 +249,7 @@ def block(style: Style, slot: str) -> Expression:
     return Shared(f"{slot}.arrangement", Choose(**options))
 
 
-def modules(style: Style, convolve: Expression, ffn: Expression) -> Expression:
+def modules(heads: Any, style: Style, convolve: Expression, ffn: Expression) -> Expression:
     """One edge of attention weights that three modules read [Yao2024]."""
 
     def mix(nonlinear: bool) -> Expression:
@@ -265,7 +259,7 @@ def modules(style: Style, convolve: Expression, ffn: Expression) -> Expression:
     def beside(body: Expression) -> Expression:
         return First(Residual(body))
 
-    weights = ToTokens() >> AttentionScores(heads=number(style.domains.heads))
+    weights = ToTokens() >> AttentionScores(heads=heads)
     return Steps(
         weights=Parallel(Identity(), weights),
         gated_mix=mix(nonlinear=True),

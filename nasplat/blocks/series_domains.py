@@ -82,7 +82,7 @@ def _inner(scale: Scale) -> Expression:
         Choose(
             **{"global": SelfAttention(heads=heads)},
             linear=LinearAttention(heads=heads),
-            sparse=sparse(style),
+            sparse=sparse(style, heads),
         ),
     )
     ffn = Shared("domains.ffn", feed_forward(style))

@@ -337,7 +337,7 @@ def many_modalities(scale: Scale) -> Expression:
         multi_kernel=Parallel(fuse=Concat(), **sizes),
         standard=Conv(kernel=number(kernels), norm="batch", activation="silu"),
     )
-    convolved = Shared("groups.conv", kinds)
+    convolved = Shared("groups.enter", kinds)
     own = stage(style, "groups.own")
     paths = {
         f"group{part}": ConvStem(channels=width, stride=stride, norm="batch") >> convolved >> own
