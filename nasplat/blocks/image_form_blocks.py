@@ -8,6 +8,7 @@ References:
     [Liu2021] H. Liu et al. Pay attention to MLPs. NeurIPS 2021.
     [Maaz2022] M. Maaz et al. EdgeNeXt. ECCV workshops 2022.
     [Mehta2022] S. Mehta, M. Rastegari. MobileViT. ICLR 2022.
+    [Cai2023] H. Cai et al. EfficientViT: multi-scale linear attention. ICCV 2023.
     [Ryali2023] C. Ryali et al. Hiera. ICML 2023.
     [ElNouby2021] A. El-Nouby et al. XCiT: cross-covariance image transformers. NeurIPS 2021.
     [Yu2024] W. Yu et al. MetaFormer baselines for vision. TPAMI 46, 2024.
@@ -19,10 +20,11 @@ from __future__ import annotations
 from typing import Any
 
 from nasplat.blocks.image_details import PARTS, Table, normalisation
-from nasplat.blocks.image_form_convolutions import grouped_mlp, inception
+from nasplat.blocks.image_form_convolutions import grouped_mlp, half_normed, inception
 from nasplat.blocks.image_forms import POSITIONS
 from nasplat.graph.op import Expression, Sequence
 from nasplat.ops.attention import CrossCovarianceAttention, SelfAttention
+from nasplat.ops.attention_multiscale import MultiScaleLinearAttention
 from nasplat.ops.attention_pooled import PooledAttention
 from nasplat.ops.attention_units import UnitAttention
 from nasplat.ops.attention_window import DilatedGroupAttention, WindowAttention
@@ -132,6 +134,26 @@ def split_transpose(
     return Residual(body, scale=Optional(LayerScale(), present=scale))
 
 
+def gathered(
+    channels: Any, hidden: Any, head_dim: Any = 16, activation: str = "hardswish"
+) -> Expression:
+    """Linear attention at several scales, then an inverted bottleneck [Cai2023].
+
+    Args:
+        channels: Channels that come in and go out.
+        hidden: Channels inside the bottleneck.
+        head_dim: Width of a head.
+        activation: Inside the bottleneck.
+    """
+    attention = Steps(
+        attention=MultiScaleLinearAttention(head_dim=head_dim), norm=normalisation("batch")
+    )
+    return Steps(
+        context=Residual(attention),
+        local=half_normed(channels=channels, hidden=hidden, activation=activation),
+    )
+
+
 def unfolded(
     channels: Any, inner: Any, depth: Any, heads: Any = 4, ratio: Any = 2, patch: Any = 2
 ) -> Expression:
@@ -219,6 +241,7 @@ BLOCKS: Table = {
     "unit": unit,
     "split_transpose": split_transpose,
     "unfolded": unfolded,
+    "gathered": gathered,
 }
 MIXERS: Table = {
     "attention": SelfAttention,

@@ -13,6 +13,7 @@ References:
     [Chen2021] Z. Chen et al. Visformer: the vision-friendly transformer. ICCV 2021.
     [Yu2024] W. Yu et al. InceptionNeXt: when Inception meets ConvNeXt. CVPR 2024.
     [Dai2021] Z. Dai et al. CoAtNet. NeurIPS 2021.
+    [Cai2023] H. Cai et al. EfficientViT: multi-scale linear attention. ICCV 2023.
     [Han2021] D. Han et al. Rethinking channel dimensions for efficient model design. CVPR 2021.
     [Kim2024] D. Kim et al. DenseNets reloaded: paradigm shift beyond ResNets and ViTs. ECCV 2024.
 """
@@ -123,6 +124,26 @@ def inverted(stride: int = 1, skip: bool = True, **settings: Any) -> Expression:
         settings: Of :class:`~nasplat.ops.conv.MBConv`.
     """
     body = MBConv(stride=stride, **settings)
+    return Residual(body) if skip else body
+
+
+def half_normed(
+    channels: Any, hidden: Any, stride: int = 1, skip: bool = True, activation: str = "hardswish"
+) -> Expression:
+    """An inverted bottleneck that is normalised at its end alone [Cai2023].
+
+    Args:
+        channels: Channels that go out.
+        hidden: Channels inside.
+        stride: Step between outputs.
+        skip: Whether the input goes along.
+        activation: Of the convolutions.
+    """
+    body = Steps(
+        widen=Conv(channels=hidden, kernel=1, activation=activation),
+        conv=DepthwiseConv(kernel=3, stride=stride, activation=activation),
+        narrow=Conv(channels=channels, kernel=1, norm="batch"),
+    )
     return Residual(body) if skip else body
 
 
@@ -304,6 +325,7 @@ CONVOLUTION_BLOCKS: Table = {
     "residual": residual,
     "inverted": inverted,
     "normed_inverted": normed_inverted,
+    "half_normed": half_normed,
     "dense": dense,
     "dense_mixer": dense_mixer,
     "cross_stage": cross_stage,

@@ -135,6 +135,7 @@ def convolved_head(
     norm: str = "batch",
     hidden: int = 0,
     hidden_bias: bool = True,
+    hidden_norm: str = "none",
 ) -> Expression:
     """A convolution of one position, then the mean of all positions, mapped to classes [Tan2019].
 
@@ -145,6 +146,7 @@ def convolved_head(
         norm: Normalisation after the convolution.
         hidden: Width of a layer behind the mean; 0: there is none [Howard2019].
         hidden_bias: Whether that layer has a bias.
+        hidden_norm: Normalisation of that layer, before its activation.
     """
     return Steps(
         conv=Conv(channels=channels, kernel=1, norm=norm, activation=activation),
@@ -154,6 +156,8 @@ def convolved_head(
             hidden=hidden,
             activation=activation,
             hidden_bias=hidden_bias,
+            hidden_norm=hidden_norm,
+            norm_first=True,
         ),
     )
 

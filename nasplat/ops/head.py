@@ -24,6 +24,7 @@ class ClassifierHead(Op):
         activation: After that layer, one of ``checks.ACTIVATIONS`` or ``tanh``.
         hidden_norm: Normalisation after that activation, as ``norm``.
         hidden_bias: Whether that layer has a bias.
+        norm_first: Whether that normalisation stands before the activation instead.
     """
 
     kind: ClassVar[str] = "classifier_head"
@@ -36,6 +37,7 @@ class ClassifierHead(Op):
     activation: str = "tanh"
     hidden_norm: str = "none"
     hidden_bias: bool = True
+    norm_first: bool = False
 
     def infer(self, *inputs: TensorType) -> Logits:
         features = features_of(self, inputs)
@@ -64,7 +66,7 @@ class ClassifierHead(Op):
                 "activation": self.activation,
             }
             changed |= {"hidden_norm": self.hidden_norm, "hidden_bias": self.hidden_bias}
-            arguments |= changed
+            arguments |= changed | {"norm_first": self.norm_first}
         return Call(modules.ClassifierHead, arguments)
 
     def cost(self, *inputs: TensorType) -> OpCost:

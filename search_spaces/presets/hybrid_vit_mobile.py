@@ -191,10 +191,45 @@ def mobilevit(
     )
 
 
+def efficientvit(
+    dims: Sequence[int] = (8, 16, 32, 64, 128),
+    depths: Sequence[int] = (1, 2, 2, 2, 2),
+    head_dim: int = 16,
+    head: tuple[int, int] = (1024, 1280),
+    side: int = 224,
+    classes: int = 1000,
+) -> Preset:
+    """EfficientViT: H. Cai et al. ICCV 2023. Inverted bottlenecks, then linear attention at two scales."""
+    act = "hardswish"
+    block: dict[str, Any] = {"expand": Of(1), "squeeze": 0, "activation": act}
+    stages = [StageDetails(blocks={"inverted": block}, depth=Of(depths[0]))]
+    for stage, (dim, depth) in enumerate(zip(dims[1:], depths[1:], strict=True), 1):
+        if stage < 3:
+            block = {"expand": Of(4), "squeeze": 0, "activation": act}
+            first = block | {"channels": Of(dim), "stride": 2, "skip": False}
+            down: Forms = {"inverted": first}
+            stages.append(StageDetails(blocks={"inverted": block}, depth=Of(depth - 1), down=down))
+            continue
+        hidden = {"channels": Of(dim), "hidden": Of(4 * dims[stage - 1])}
+        down = {"half_normed": hidden | {"stride": 2, "skip": False}}
+        settings = {"channels": Of(dim), "hidden": Of(4 * dim), "head_dim": Of(head_dim)}
+        stages.append(StageDetails(blocks={"gathered": settings}, depth=Of(depth), down=down))
+    end = {"hidden": head[1], "hidden_bias": False, "hidden_norm": "layer", "activation": act}
+    stem = {"channels": (Of(dims[0]),), "strides": (2,), "activation": act}
+    return published(
+        stem={"convolutions": stem},
+        stages=stages,
+        head={"convolved": {"channels": Of(head[0]), **end}},
+        side=side,
+        classes=classes,
+    )
+
+
 PRESETS = {
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
     "fbnetv3": fbnetv3,
     "rexnet": rexnet,
     "mobilevit": mobilevit,
+    "efficientvit": efficientvit,
 }

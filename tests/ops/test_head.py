@@ -19,6 +19,7 @@ class TestClassifierHead(OpConformance):
         Case(ClassifierHead(classes=2, pool="class_token"), Tokens(3, 6)),
         Case(ClassifierHead(classes=2, hidden=5), SMALL),
         Case(ClassifierHead(classes=2, hidden=5, hidden_bias=False), SMALL),
+        Case(ClassifierHead(classes=2, hidden=5, hidden_norm="layer", norm_first=True), SMALL),
         Case(ClassifierHead(classes=2, hidden=5, activation="gelu", hidden_norm="layer"), SMALL),
     )
     refused = (

@@ -30,6 +30,13 @@ TINY: dict[str, dict[str, Any]] = {
     "densenet": {"growth": 4, "depths": (1, 2), "side": 32},
     "edgenext": {"dims": (8, 9, 10, 13), "depths": (1, 2, 2, 1), "heads": 1, "side": 32},
     "efficientnet": {"width": 0.25, "depth": 0.5, "side": 32},
+    "efficientvit": {
+        "dims": (4, 8, 8, 12, 16),
+        "depths": (1, 2, 1, 2, 1),
+        "head_dim": 4,
+        "head": (16, 12),
+        "side": 64,
+    },
     "fbnetv3": {"side": 32},
     "focalnet": {"dim": 8, "depths": (1, 2), "levels": 1, "side": 16},
     "gmlp": {"dim": 8, "depth": 2, "patch": 4, "ratio": 2, "side": 16},

@@ -22,6 +22,7 @@ class ClassifierHead(nn.Module):
         activation: Form of the activation after that layer.
         hidden_norm: Form of the normalisation after that activation.
         hidden_bias: Whether that layer has a bias.
+        norm_first: Whether that normalisation stands before the activation instead.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class ClassifierHead(nn.Module):
         activation: str = "none",
         hidden_norm: str = "none",
         hidden_bias: bool = True,
+        norm_first: bool = False,
     ) -> None:
         super().__init__()
         self.axes = tuple(axes)
+        self.norm_first = norm_first
         self.first = pool == "class_token"
         self.norm = make_norm(norm, channels, rank=2 if len(self.axes) == 2 else 0)
         self.hidden: nn.Module | None = None
@@ -54,5 +57,9 @@ class ClassifierHead(nn.Module):
         elif self.axes:
             x = x.mean(self.axes)
         if self.hidden is not None:
-            x = self.hidden_norm(self.activation(self.hidden(x)))
+            x = self.hidden(x)
+            if self.norm_first:
+                x = self.activation(self.hidden_norm(x))
+            else:
+                x = self.hidden_norm(self.activation(x))
         return self.linear(x)
