@@ -13,6 +13,7 @@ from nasplat.space.axes import Axis, Numeric, Option, Patterns, Rule
 
 BLOCK = "stages.*.blocks.*"
 MIXER = f"{BLOCK}.mixer"
+FLAT: Patterns = {"trunk": ("tokens",), "trunk.tokens": ("flat",)}
 ATTENDING = ("window", "attention", "linear", "channel", "spatial_channel")
 LOCAL = ("conv", "window", "pool")
 
@@ -133,7 +134,7 @@ def _shape(stages: int, *, image: bool) -> dict[str, Axis]:
         "pooled_query": downs("pooled_query"),
         "block_aggregate": downs("block_aggregate"),
         "deformable": downs("deformable"),
-        "wavelet": forms("other", "wavelet"),
+        "wavelet": Rule(some={f"{BLOCK}.conv.form.many": ("wavelet",)}),
     }
     if not image:
         down["searched_position"] = downs("searched_position")
@@ -147,11 +148,7 @@ def _shape(stages: int, *, image: bool) -> dict[str, Axis]:
         "macro_topology": {
             "isotropic": alone,
             "hierarchical": Rule({"trunk": ("hierarchical",)}),
-            **(
-                {}
-                if image
-                else {"module_pool": Rule({"trunk": ("tokens",), "layers": ("module_pool",)})}
-            ),
+            **({} if image else {"module_pool": Rule({**FLAT, "layers": ("module_pool",)})}),
         },
         "stage_depths": Numeric("stages.*.depth"),
         "stage_widths": Numeric("stages.*.width", "width_slope"),
@@ -171,7 +168,7 @@ def _shape(stages: int, *, image: bool) -> dict[str, Axis]:
             "interpolate": Rule({f"{BLOCK}.wavelet_upsample": ("nearest",)}),
         },
         "branch_topology": {
-            "parallel_dual": forms("hybrid", "dual"),
+            "parallel_dual": forms("hybrid", "dual", "scopes"),
             "channel_split": (
                 Rule(some={f"{MIXER}.hybrid": ("cascade",)}),
                 along("partial_stage"),
@@ -203,7 +200,7 @@ def _shape(stages: int, *, image: bool) -> dict[str, Axis]:
 
 def _mixing(stages: int) -> dict[str, Axis]:
     nested = Rule({"trunk": ("tokens",), "trunk.tokens": ("nested",)})
-    pool = Rule({"trunk": ("tokens",), "layers": ("module_pool",)})
+    pool = Rule({**FLAT, "layers": ("module_pool",)})
     scopes: dict[str, Option] = {
         "global": mixers("attention"),
         "local": mixers("window"),
@@ -215,11 +212,12 @@ def _mixing(stages: int) -> dict[str, Axis]:
             Rule(some={MIXER: ("spatial_channel",)}),
             Rule(some={f"{MIXER}.hybrid": ("dual",), f"{BLOCK}.conv.gate": ("squeeze_excite",)}),
         ),
-        "factored_axes": Rule({MIXER: ("attention",), f"{BLOCK}.attention": ("axis",)}),
+        "factored_axes": Rule(some={f"{BLOCK}.attention": ("axis",)}),
         "local_plus_global": (
             both({MIXER: LOCAL}, {MIXER: ("attention", "linear")}),
             Rule(some={f"{BLOCK}.attention.sparse": ("local_summary",)}),
             Rule(some={f"{BLOCK}.window": ("dilated", "interleaved")}),
+            Rule(some={f"{MIXER}.hybrid": ("scopes",)}),
             Rule(
                 some={
                     MIXER: ("hybrid",),
@@ -247,7 +245,11 @@ def _mixing(stages: int) -> dict[str, Axis]:
         "dynamic_conv": dynamic,
         "conv_attention_hybrid": hybrid,
         "self_attention": (occurs("attention"), nested, pool),
-        "window_attention": (occurs("window"), Rule(some={hybrids: ("window",)})),
+        "window_attention": (
+            occurs("window"),
+            Rule(some={hybrids: ("window",)}),
+            Rule(some={f"{MIXER}.hybrid": ("scopes",)}),
+        ),
         "linear_attention": (occurs("linear"), Rule(some={hybrids: ("linear",)})),
         "channel_attention": occurs("channel"),
         "spatial_channel_attention": occurs("spatial_channel"),
@@ -261,7 +263,7 @@ def _mixing(stages: int) -> dict[str, Axis]:
         "moe_mlp": occurring("mlp", "moe"),
         "fourier": occurring("other", "fourier"),
         "circular_conv": occurring("other", "circular_conv"),
-        "wavelet": occurring("other", "wavelet"),
+        "wavelet": Rule(some={f"{BLOCK}.conv.form.many": ("wavelet",)}),
         "shuffle": occurring("other", "shuffle"),
         "focal_modulation": occurring("other", "focal_modulation"),
         "pool": occurs("pool"),
@@ -283,10 +285,7 @@ def _mixing(stages: int) -> dict[str, Axis]:
     return {
         "num_heads": Numeric(f"{BLOCK}.heads"),
         "layer_allocation": {
-            "all_conv": (
-                Rule({MIXER: ("conv",)}),
-                Rule({f"{MIXER}.other": ("wavelet",)}),
-            ),
+            "all_conv": mixers("conv"),
             "all_attention": mixers(*ATTENDING),
             "all_mlp": mixers("mlp"),
             "conv_early_attention_late": (
@@ -351,7 +350,7 @@ def _mixing(stages: int) -> dict[str, Axis]:
             ),
             "fused_or_depthwise": convs("mbconv"),
             "separable": (
-                convs("separable"),
+                Rule(some={f"{BLOCK}.conv.form": ("separable",)}),
                 Rule(some={f"{BLOCK}.conv.form.many": ("omni_scale",)}),
             ),
             "grouped": Rule({f"{BLOCK}.conv.form": ("bottleneck",)}),
@@ -381,14 +380,14 @@ def _mixing(stages: int) -> dict[str, Axis]:
             "frequency": Rule({f"{MIXER}.hybrid": ("ramp",)}),
             "receptive_field": (
                 Rule(some={f"{BLOCK}.conv.form.many": ("omni_scale", "multi_kernel")}),
-                Rule(some={f"{MIXER}.hybrid": ("dual",), f"{BLOCK}.hybrid_attention": ("window",)}),
+                Rule(some={f"{MIXER}.hybrid": ("scopes",)}),
             ),
         },
     }
 
 
 def _rest(*, image: bool) -> dict[str, Axis]:
-    fuse = f"{MIXER}.hybrid.dual.fuse"
+    fuse = f"{BLOCK}.hybrid_fuse"
     nested = Rule({"trunk": ("tokens",), "trunk.tokens": ("nested",)})
     fusions: dict[str, Option] = {
         name: Rule(some={fuse: (value,)})
@@ -479,7 +478,7 @@ def _rest(*, image: bool) -> dict[str, Axis]:
         "weight_sharing": {
             "none": Rule({"recipe.weights": ("own",)}),
             "supernet": Rule({"recipe.weights": ("bank",)}),
-            "all_layers": Rule({"trunk": ("tokens",), "layers": ("loop",)}),
+            "all_layers": Rule({**FLAT, "layers": ("loop",)}),
         },
         "loop_count": Numeric(*loops),
         "linear_type": {
@@ -494,16 +493,18 @@ def _rest(*, image: bool) -> dict[str, Axis]:
         Rule(some={f"{BLOCK}.ffn.moe": ("token_choice",)}),
         Rule(some={f"{MIXER}.mlp": ("moe",)}),
     )
-    routers["module_routing"] = Rule({"trunk": ("tokens",), "layers": ("module_pool",)})
+    routers["module_routing"] = Rule({**FLAT, "layers": ("module_pool",)})
     made["moe_router"] = routers
     if image:
         made["weight_sharing"] = {
             **_options(made["weight_sharing"]),
-            "tied_directions": Rule({"layers": ("codes",), "code_weights": ("tied_directions",)}),
+            "tied_directions": Rule(
+                {**FLAT, "layers": ("codes",), "code_weights": ("tied_directions",)}
+            ),
         }
         made["decoder_type"] = {
             "linear": Rule({"*_head": ("linear",)}),
-            "inverse_encoder": Rule({"trunk": ("tokens",), "layers": ("codes",)}),
+            "inverse_encoder": Rule({**FLAT, "layers": ("codes",)}),
         }
         return made
     reduction = Rule({"token_reduction": ("prune", "merge")})

@@ -21,7 +21,7 @@ from nasplat.space.choose import Match
 from nasplat.space.decisions import domain
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps
+from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Shared, Steps
 
 SUMMARY = Steps(pool=PoolTo(most=4), tokens=ImageToTokens())
 """A map as a few tokens."""
@@ -113,6 +113,7 @@ def stage_of_blocks(
 
 def rows_of(stage: Stage, row: Expression) -> Expression:
     """A row of blocks several times over: as often as is decided, or as the width says."""
+    row = Shared(f"stages.{stage.label}.blocks", row)
     widths, depths = domain(stage.given_width), stage.domains.depths
     scaled = {
         width: Repeat(row, times=depths[min(at, len(depths) - 1)], share="decisions")

@@ -48,6 +48,7 @@ def convolution(stage: Stage) -> Expression:
     kernel, activation = stage.kernel, stage.activation
     inner = {"norm": "batch", "activation": activation}
     light = SeparableConv(kernel=3, **inner)
+    even = {"wavelet": wavelet(stage)} if stage.domains.even else {}
     streams = (light, light >> light, light >> light >> light)
     weights_from = Choice(
         "input", "coordinates", "content_and_distance", name="kernel_weights_from"
@@ -80,6 +81,7 @@ def convolution(stage: Stage) -> Expression:
                 dynamic=DynamicConv(kernel=kernel, weights_from=weights_from),
                 fuse=Concat(),
             ),
+            **even,
         ),
         computed=Choose(
             dynamic=DynamicConv(kernel=kernel, weights_from=weights_from),
@@ -92,6 +94,17 @@ def convolution(stage: Stage) -> Expression:
         context_modulation=ContextGate(reduction=4),
     )
     return Steps(form=form, gate=gate)
+
+
+def wavelet(stage: Stage) -> Expression:
+    """Bands of half the resolution, mixed, enlarged again, and joined to what came in."""
+    up = Choose(learned=Conv(transposed=True, stride=2, kernel=4), nearest=Upsample(mode="nearest"))
+    bands = Steps(
+        wavelet=WaveletTransform(),
+        mlp=MLP(ratio=0.5, activation=stage.activation),
+        up=Shared("wavelet_upsample", up),
+    )
+    return Parallel(whole=NOTHING, bands=bands, fuse=Concat())
 
 
 def window(stage: Stage) -> Expression:
@@ -168,7 +181,7 @@ def channel(stage: Stage) -> Expression:
 def hybrid(stage: Stage, conv: Expression, attend: Mapping[str, Expression]) -> Expression:
     """Convolution and attention side by side, on shares of the channels, or one after the other."""
     both = {"conv": conv, "attention": Shared("hybrid_attention", Choose(**attend))}
-    fuse = Choose(
+    joins = Choose(
         add=Add(),
         cat=Concat(),
         gate=Gated(),
@@ -177,6 +190,7 @@ def hybrid(stage: Stage, conv: Expression, attend: Mapping[str, Expression]) -> 
         attention=AttentionMerge(),
         multiply=Gated(form="product", gate_from="first"),
     )
+    fuse = Shared("hybrid_fuse", joins)
     share = stage.local_share
     depthwise = DepthwiseConv(kernel=stage.kernel)
     parts = Steps(
@@ -214,6 +228,7 @@ def hybrid(stage: Stage, conv: Expression, attend: Mapping[str, Expression]) -> 
             channel=attend["channel"],
         ),
         serial=Steps(**both),
+        scopes=Parallel(near=attend["window"], far=attend["attention"], fuse=fuse),
     )
 
 
@@ -252,16 +267,6 @@ def other(stage: Stage, *, plane: bool = True) -> Expression:
     }
     if plane:
         made["focal_modulation"] = FocalModulation()
-    if plane and stage.domains.even:
-        up = Choose(
-            learned=Conv(transposed=True, stride=2, kernel=4), nearest=Upsample(mode="nearest")
-        )
-        bands = Steps(
-            wavelet=WaveletTransform(),
-            mlp=MLP(ratio=0.5, activation=stage.activation),
-            up=Shared("wavelet_upsample", up),
-        )
-        made["wavelet"] = Parallel(whole=NOTHING, bands=bands, fuse=Concat())
     return Choose(
         **{name: stage.sublayer(body, "mixer") for name, body in made.items()}, none=NOTHING
     )
