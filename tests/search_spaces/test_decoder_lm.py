@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -134,6 +135,18 @@ def test_candidates_that_are_isolated_do_not_see_each_other() -> None:
 def test_other_types_are_refused_with_those_it_takes(inputs: dict, outputs: dict) -> None:  # type: ignore[type-arg]  # types by name
     with pytest.raises(SpaceError, match=r"decoder-lm maps Ids.*the task maps"):
         load_space(SPACE, Types(inputs, outputs))
+
+
+@pytest.mark.parametrize(("objective", "mask"), [("masked", "none"), ("next", "causal")])
+def test_the_objective_of_a_task_decides_whether_models_look_both_ways(
+    objective: str, mask: str
+) -> None:
+    types = examples(SPACE)["language"]
+    task = SimpleNamespace(
+        inputs=types.inputs, outputs=types.outputs, preprocessing={"objective": objective}
+    )
+    decision = load_space(SPACE, task, recipe=False).points["mask"].decision
+    assert (decision.count, decision.value(0)) == (1, mask)
 
 
 def test_sizes_are_those_of_the_files_own_table() -> None:
