@@ -79,6 +79,7 @@ def resnet(
     squeeze: int = 0,
     radix: int = 0,
     width: int = 64,
+    stem_width: int | None = None,
     side: int = 224,
     classes: int = 1000,
 ) -> Preset:
@@ -101,9 +102,10 @@ def resnet(
                 down={"residual": first},
             )
         )
-    stem: dict[str, Any] = {"channels": (Of(width),), "strides": (2,), "kernel": 7, "pool": True}
+    wide = width if stem_width is None else stem_width
+    stem: dict[str, Any] = {"channels": (Of(wide),), "strides": (2,), "kernel": 7, "pool": True}
     if radix:
-        widths = (Of(width // 2), Of(width // 2), Of(width))
+        widths = (Of(wide // 2), Of(wide // 2), Of(wide))
         stem |= {"channels": widths, "strides": (2, 1, 1), "kernel": 3}
     return published(
         stem={"convolutions": stem},
@@ -127,11 +129,12 @@ def seresnet(
 def resnest(
     depths: Sequence[int] = (1, 1, 1, 1),
     radix: int = 2,
+    stem_width: int = 64,
     side: int = 224,
     classes: int = 1000,
 ) -> Preset:
     """ResNeSt: H. Zhang et al. CVPR workshops 2022. Splits of the channels compete for attention."""
-    return resnet(depths, True, radix=radix, side=side, classes=classes)
+    return resnet(depths, True, radix=radix, stem_width=stem_width, side=side, classes=classes)
 
 
 def inception_next(
