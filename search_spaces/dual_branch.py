@@ -149,12 +149,14 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
             f"dual-branch has no branches for {show_types(inputs)} to {show_types(outputs)}",
             hint=f"It takes tasks like these, at other sizes: {takes}.",
         )
-    whole = Match(
-        Choice(*views, name="contrast"),
-        {
-            name: Steps(views=seen, trunk=trunk(group), end=end(group, inputs, outputs))
-            for name, (seen, group) in views.items()
-        },
+    contrast = Choice(*views, name="contrast")
+    behind: dict[tuple[Any, ...], Expression] = {}
+    for _, group in views.values():
+        if group.key not in behind:
+            behind[group.key] = Steps(trunk=trunk(group), end=end(group, inputs, outputs))
+    whole = Steps(
+        views=Match(contrast, {name: seen for name, (seen, _) in views.items()}),
+        rest=Match(contrast, {name: behind[group.key] for name, (_, group) in views.items()}),
     )
     taps = [Tap(f"input{at}", head=Pick(at), output=False) for at in range(len(inputs))]
     body: Expression = Steps(**{f"tap{at}": tap for at, tap in enumerate(taps)})

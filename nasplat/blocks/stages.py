@@ -111,7 +111,7 @@ class Units(Combinator):
     Args:
         body: What stands there so often.
         times: How often: an integer or a decision, at least 1.
-        balance: Decides for one more.
+        balance: Decides for one more; None: there never is.
         heavy: The value of ``balance`` with one more.
         exits: Takes what comes in and what each copy gives, of which there is then one more, and hands
             on one of these; None: what the last copy gives goes on.
@@ -127,7 +127,8 @@ class Units(Combinator):
         """Copies stand below their number, their decisions here."""
         decided, times = compiler.reader(self.times, place, "times")
         either, balance = compiler.reader(self.balance, place, "balance")
-        most = max(counts_of(self.times, 64, "times")) + 1 + (self.exits is not None)
+        more = (self.balance is not None) + (self.exits is not None)
+        most = max(counts_of(self.times, 64, "times")) + more
         parts = [
             compiler.part(self.body, replace(place, name=place.at(str(number)).name))
             for number in range(most)

@@ -116,6 +116,11 @@ class Group:
         kind = "maps" if self.alike and self.streams[0].rank else "tokens"
         return f"single_{kind}" if len(self.streams) == 1 else kind
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Groups of equal keys may have one trunk."""
+        return (self.streams, self.alike, self.tied is None)
+
     def decide(self, name: str, *values: Any) -> Any:
         """The decision of this name; one with another domain stands below the kind of the group."""
         known = self.met.setdefault(name, Choice(*values, name=name))
@@ -288,8 +293,7 @@ def trunk(group: Group) -> Expression:
         )
 
     rounds = [Named(str(number), one_round(number)) for number in range(max(group.rounds))]
-    rows = {count: _sequence(rounds[:count]) for count in group.rounds}
-    row = group.among("rounds", rows)
+    row = _row(group, rounds)
     down, up = _down(group), _up(group)
     deep = Steps(outer=rounds[0], down=down, inner=rounds[1])
     shapes: dict[str, Expression] = {"isotropic": row}
@@ -310,8 +314,7 @@ def _alone(group: Group) -> Expression:
     """Rounds of one stream."""
     own = Each(**{stream.name: blocks(group, stream) for stream in group.streams})
     rounds = [Named(str(number), own) for number in range(max(group.rounds))]
-    rows = {count: _sequence(rounds[:count]) for count in group.rounds}
-    shapes: dict[str, Expression] = {"isotropic": group.among("rounds", rows)}
+    shapes: dict[str, Expression] = {"isotropic": _row(group, rounds)}
     deep = Steps(down=_down(group), inner=own)
     if not group.whole:
         shapes["hierarchical"] = Steps(outer=own, deep=deep)
@@ -320,8 +323,17 @@ def _alone(group: Group) -> Expression:
     return group.among("topology", shapes)
 
 
-def _sequence(parts: list[Named]) -> Expression:
-    return Steps(**{part.name: part.body for part in parts})
+def _row(group: Group, rounds: list[Named]) -> Expression:
+    """One round after the other, as many as are decided for."""
+    count = group.decide("rounds", *group.rounds)
+    return Steps(
+        **{
+            part.name: Match(
+                count, {number: part.body if at < number else THROUGH for number in group.rounds}
+            )
+            for at, part in enumerate(rounds)
+        }
+    )
 
 
 def _down(group: Group) -> Expression:
