@@ -76,10 +76,10 @@ def _classes(group: Group, classes: int) -> Expression:
     ways = joined(group)
     gate = group.among("gate", {"none": THROUGH, "squeeze_excite": SqueezeGate()})
     memory = group.among("memory", {False: THROUGH, True: _remember(group)})
-    flat = _tokens(group) if group.streams[0].rank == 3 else THROUGH
+    last = _tokens(group) if group.streams[0].rank == 3 else THROUGH
     single = {
         name: Steps(
-            join=way, gate=gate, memory=memory, flat=flat, classify=ClassifierHead(classes=classes)
+            join=way, gate=gate, memory=memory, flat=last, classify=ClassifierHead(classes=classes)
         )
         for name, way in ways.items()
     }

@@ -81,7 +81,7 @@ def encoder(parts: Parts, inputs: tuple[TensorType, ...]) -> Expression:
 
 def _attention_maps(parts: Parts, width: Any) -> Expression:
     """The image as maps of where a frozen transformer looks [DIAMANT]."""
-    heads = {"heads": 4, "head_dim": 8}
+    heads: dict[str, Any] = {"heads": 4, "head_dim": 8}
     embed = PatchStem(channels=width, patch=parts.sizes.strides[-1] * 2)
     embedded = Steps(patches=embed, reduced=PoolTo(most=MOST_POSITIONS))
     block = Residual(SelfAttention(**heads), norm=LayerNorm())
@@ -100,7 +100,7 @@ def _stem(parts: Parts, width: Any, stride: Any) -> Expression:
     norm = parts.style.norm
     stem: Expression = ConvStem(channels=width, stride=stride, norm=norm)
     if parts.style.rank == 3:
-        kinds = {"volumetric": 3, "planar": (1, 3, 3)}
+        kinds: dict[str, Any] = {"volumetric": 3, "planar": (1, 3, 3)}
         convs = {
             name: Conv(kernel=kernel, norm=norm, activation="relu")
             for name, kernel in kinds.items()

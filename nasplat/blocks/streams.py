@@ -278,7 +278,7 @@ def trunk(group: Group) -> Expression:
     after = Match(stage, stages)
 
     def one_round(number: int) -> Expression:
-        own = Each(**{stream.name: blocks(group, stream) for stream in streams})
+        own: Expression = Each(**{stream.name: blocks(group, stream) for stream in streams})
         if group.tied is not None:
             same = Tied(f"rounds.{number}", blocks(group, streams[0]))
             tied = Each(**{stream.name: same for stream in streams})
@@ -365,7 +365,9 @@ def _up(group: Group) -> Expression:
     for at, stream in enumerate(group.streams):
         pair = Pick(at, count + at)
         if stream.rank:
-            back = Parallel(Named("grown", UpsampleTo()), Named("skip", Pick(1)), fuse=Add())
+            back: Expression = Parallel(
+                Named("grown", UpsampleTo()), Named("skip", Pick(1)), fuse=Add()
+            )
         else:
             back = Pick(1, 0) >> CrossAttention(**group.heads("fusion"))
         parts.append(Named(stream.name, pair >> back))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -109,9 +110,13 @@ def test_sizes_are_those_of_the_files_own_table() -> None:
     from nasplat.content import find, load_file
 
     table = load_file(find("space", "unet", "search_spaces")).__doc__ or ""
-    cases = {"8x8": Image(1, 8, 8), "224x224": Image(3, 224, 224), "8x8x8": Volume(1, 8, 8, 8)}
+    cases: dict[str, Image | Volume] = {
+        "8x8": Image(1, 8, 8),
+        "224x224": Image(3, 224, 224),
+        "8x8x8": Volume(1, 8, 8, 8),
+    }
     for name, first in cases.items():
-        last = type(first)(2, *first.sizes[1:])
+        last = replace(first, channels=2)
         with unchecked():
             size = make(first, last).size()
         row = next(line for line in table.splitlines() if line.startswith(f"    {name} "))
