@@ -538,9 +538,10 @@ def _options(axis: Axis) -> Mapping[str, Option]:
 
 
 def _compression() -> dict[str, Axis]:
-    layered = {"stages.*.precision": ("other",), "stages.*.other_precision": ("per_layer",)}
-    binary = {"stages.*.precision": ("other",), "stages.*.other_precision": ("binary",)}
-    rounded = {"stages.*.precision": ("int8", "int4", "other")}
+    layered: Patterns = {"stages.*.precision": ("per_layer",)}
+    sides = {f"{BLOCK}.{layer}_activation_bits": (1,) for layer in ("mixer", "ffn")}
+    binary: Patterns = {**layered, **sides}
+    rounded: Patterns = {"stages.*.precision": ("int8", "int4", "per_layer")}
     return {
         "weight_bits": {
             "4": Rule({"stages.*.precision": ("int4",)}),

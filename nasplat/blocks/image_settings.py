@@ -182,8 +182,7 @@ class Stage:
         self.depth_rule = Choice("free", "scaled", name=name("depth_rule"))
         self.period = Choice(1, 2, 3, default=2, name=name("period"))
         self.activation = Choice("gelu", "relu", "silu", name=name("activation"))
-        self.precision = Choice("float", "int8", "int4", "other", name=name("precision"))
-        self.other_precision = Choice("per_layer", "binary", name=name("other_precision"))
+        self.precision = Choice("float", "int8", "int4", "per_layer", name=name("precision"))
         norm = Choose(
             layer=LayerNorm(),
             rms=RMSNorm(),
@@ -204,7 +203,7 @@ class Stage:
         self.layer_bits = {
             layer: (
                 Choice(32, 8, 4, 2, name=f"{layer}_weight_bits"),
-                Choice(32, 8, 4, name=f"{layer}_activation_bits"),
+                Choice(32, 8, 4, 1, name=f"{layer}_activation_bits"),
             )
             for layer in ("mixer", "ffn")
         }
@@ -235,7 +234,7 @@ class Stage:
     @property
     def always(self) -> tuple[Any, ...]:
         """What the stage decides in any case, see :class:`~nasplat.space.wiring.Decided`."""
-        return (self.width, self.activation, self.precision_of("stage")[0], self.norm, self.scale)
+        return (self.width, self.activation, self.precision, self.norm, self.scale)
 
     @property
     def headed(self) -> dict[str, Any]:
@@ -266,12 +265,10 @@ class Stage:
             layer: ``mixer``, ``ffn``, or anything else for a layer that decides nothing itself.
         """
         weight, activation = self.layer_bits.get(layer, (32, 32))
-        weights = Case(self.other_precision, {"per_layer": weight, "binary": 8})
-        activations = Case(self.other_precision, {"per_layer": activation, "binary": 1})
         fixed = {"float": 32, "int8": 8, "int4": 4}
         return (
-            Case(self.precision, {**fixed, "other": weights}),
-            Case(self.precision, {**fixed, "int4": 8, "other": activations}),
+            Case(self.precision, {**fixed, "per_layer": weight}),
+            Case(self.precision, {**fixed, "int4": 8, "per_layer": activation}),
         )
 
     def quantised(self, body: Expression, layer: str = "stage") -> Quantised:
