@@ -17,11 +17,10 @@ from nasplat.ops.norm import LayerNorm, LayerScale
 from nasplat.ops.resample import ImageToTokens
 from nasplat.ops.selective import LayerMemory
 from nasplat.ops.token_reduction import TokenMerge
-from nasplat.space.choose import Match
-from nasplat.space.decisions import domain
+from nasplat.space.decisions import Case, domain
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Shared, Steps
+from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps
 
 SUMMARY = Steps(pool=PoolTo(most=4), tokens=ImageToTokens())
 """A map as a few tokens."""
@@ -86,7 +85,7 @@ def stage_of_blocks(
     times = stage.period if alike else stage.depth
     rows: Expression = Repeat(row, times=times, common=stage.common)
     if alike:
-        rows = rows_of(stage, rows)
+        rows = Repeat(rows, times=_rows(stage), share="decisions")
     enter = by(
         NOTHING,
         partial_stage=Split(parts=2),
@@ -111,16 +110,11 @@ def stage_of_blocks(
     return stage.quantised(Decided(body, stage.always))
 
 
-def rows_of(stage: Stage, row: Expression) -> Expression:
-    """A row of blocks several times over: as often as is decided, or as the width says."""
-    row = Shared(f"stages.{stage.label}.blocks", row)
+def _rows(stage: Stage) -> Case:
+    """How often a row of blocks is repeated: as is decided, or as the width says."""
     widths, depths = domain(stage.given_width), stage.domains.depths
-    scaled = {
-        width: Repeat(row, times=depths[min(at, len(depths) - 1)], share="decisions")
-        for at, width in enumerate(widths)
-    }
-    free = Repeat(row, times=stage.depth, share="decisions")
-    return Match(stage.depth_rule, {"free": free, "scaled": Match(stage.given_width, scaled)})
+    scaled = {width: depths[min(at, len(depths) - 1)] for at, width in enumerate(widths)}
+    return Case(stage.depth_rule, {"free": stage.depth, "scaled": Case(stage.given_width, scaled)})
 
 
 class Reduces(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Expression
 from nasplat.space.base import Combinator, Compiler, Part, Place, Refs, Run, label_of
-from nasplat.space.decisions import Decision
+from nasplat.space.decisions import Case, Decision, domain
 from nasplat.space.plan import Plan, product
 
 Wire = Callable[[Run, Refs, int], Refs]
@@ -22,7 +22,7 @@ class Repeat(Combinator):
 
     Args:
         body: What is repeated.
-        times: How often, at least 0: an integer or a decision.
+        times: How often, at least 0: an integer, a decision or a case.
         share: What the copies have in common. ``"nothing"``: every copy decides for itself, under
             ``<place>.0``, ``<place>.1``, ... ``"decisions"``: the copies look alike, each with weights
             of its own. ``"weights"``: one body applied several times over (a loop); parts wrapped in
@@ -51,11 +51,9 @@ class Repeat(Combinator):
             raise SpaceError(f"a body is repeated 0, 1, 2, ... times, got {strange[0]!r}")
 
     def _times(self) -> list[Any]:
-        if not isinstance(self.times, Decision):
-            return [self.times]
-        if self.times.count is None:
+        if isinstance(self.times, Decision) and self.times.count is None:
             raise SpaceError(f"a body is repeated an integer number of times, got {self.times}")
-        return [self.times.value(index) for index in range(self.times.count)]
+        return domain(self.times)
 
     def copied(self) -> tuple[object, ...]:
         """The body, unless its copies share decisions."""
@@ -98,6 +96,14 @@ class Repeat(Combinator):
 
     def _part(self, compiler: Compiler, place: Place, plans: list[Plan], wire: Wire) -> Part:
         """The whole: ``plans`` are those for each number of copies in the domain of ``times``."""
+        if isinstance(self.times, Case):
+            alike = all(plan is plans[0] for plan in plans)
+            by_number = {} if alike else dict(zip(self._times(), plans, strict=True))
+            decided, read = compiler.switch(
+                self.times, place, "times", lambda number: by_number.get(number, ())
+            )
+            whole = product(decided, plans[0]) if alike else decided
+            return Part(whole, lambda run, refs: wire(run, refs, read(run.values)))
         if not isinstance(self.times, Decision):
             number = self.times
             return Part(plans[0], lambda run, refs: wire(run, refs, number))
