@@ -154,9 +154,7 @@ def _about(file: Path) -> str:
 
 
 @app.command()
-def show(
-    space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE
-) -> None:
+def show(space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE) -> None:
     """Show the decisions of a space for a task, its size and the range of every cost."""
     loaded, task = _load(space, task)
     record = {
@@ -169,9 +167,7 @@ def show(
 
 
 @app.command()
-def size(
-    space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE
-) -> None:
+def size(space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE) -> None:
     """Count the candidates of a space, exactly."""
     loaded, task = _load(space, task)
     number = loaded.size()

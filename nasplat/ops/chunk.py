@@ -164,8 +164,9 @@ class DeChunk(Op):
 
     def _inputs(self, inputs: Sequence[TensorType]) -> tuple[Tokens, Tokens]:
         rule = "takes the Tokens of chunks and Tokens(length, 1), at least as long"
-        if len(inputs) == 2 and isinstance(inputs[0], Tokens) and isinstance(inputs[1], Tokens):
-            chunks, places = inputs
+        met = [item for item in inputs if isinstance(item, Tokens)]
+        if len(met) == len(inputs) == 2:
+            chunks, places = met
             expect(places.dim == 1 and places.length >= chunks.length, self, rule, *inputs)
             return chunks, places
         expect(False, self, rule, *inputs)

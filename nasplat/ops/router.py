@@ -33,7 +33,7 @@ class BlockRouter(Op):
     top_k: int = 1
 
     def _taken(self, inputs: Sequence[TensorType]) -> list[Channelled]:
-        taken = [item for item in inputs if isinstance(item, Maps | Tokens)]
+        taken: list[Channelled] = [item for item in inputs if isinstance(item, Maps | Tokens)]
         rule = "takes features and, of the same type, the outputs of one or more modules"
         expect(len(taken) == len(inputs) > 1 and len(set(taken)) == 1, self, rule, *inputs)
         return taken

@@ -1,4 +1,4 @@
-"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Tied``, ``Parallel``, ``Each``, taps, ..."""
+"""How parts are named and wired: ``Steps``, ``Named``, ``Shared``, ``Tied``, ``Parallel``, ``Each``, taps."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from nasplat.graph.serialise import graph_to_json
 from nasplat.graph.types import Image
 from nasplat.ops.attention import SelfAttention
 from nasplat.ops.conv import Conv
-from nasplat.ops.moe import MoE
 from nasplat.ops.head import ClassifierHead
 from nasplat.ops.merge import Add
+from nasplat.ops.moe import MoE
 from nasplat.tasks.digits import digits
 
 MakeJob = Callable[..., Job]

@@ -134,7 +134,11 @@ class MoE(Experts):
             self.auxiliary_loss = None
         if self.form == "key_similarity":
             return self._kept(self._similarity(x), ones=True)
-        probability = (logits if self.router is None else self.router(x)).softmax(self.axis)
+        if self.router is not None:
+            logits = self.router(x)
+        if logits is None:
+            raise TypeError("without a router of its own the scores come as a second input")
+        probability = logits.softmax(self.axis)
         if self.form == "expert_choice":
             return self._taken(probability)
         weight = self._kept(probability)
@@ -159,7 +163,8 @@ class MoE(Experts):
         return kept.view_as(probability) if self.axis == 1 else kept.transpose(1, 2)
 
     def _similarity(self, x: torch.Tensor) -> torch.Tensor:
-        keys = self.up.weight.flatten(1).unflatten(0, (self.experts, -1)).mean(1)
+        weight: torch.Tensor = self.up.get_parameter("weight")
+        keys = weight.flatten(1).unflatten(0, (self.experts, -1)).mean(1)
         if self.axis == -1:
             return functional.linear(x, keys)
         return functional.linear(x.movedim(1, -1), keys).movedim(-1, 1)
