@@ -1,4 +1,29 @@
-"""Networks of two or more branches that see one input in several ways, or several inputs."""
+"""Networks of two or more branches that see one input in several ways, or several inputs.
+
+A branch is a stream of maps or of tokens. Streams differ in what they see (patch sizes, frequencies,
+colours, planes, views, modalities), in their mixers, or in the task that they serve; they run in rounds,
+read each other early, time and again, at every scale or late, by cross-attention one way or both, gates,
+attention, sums or concatenation, and end in classes, pixels, matches, votes or a head for each task. Two
+views may share all weights. One stream alone is in the space too.
+
+Papers (the choices are theirs; the space as a whole is ours):
+    CrossViT: C.-F. Chen et al. ICCV 2021.          UniMatch: H. Xu et al. TPAMI 2023.
+    ParaFormer: X. Lu et al. AAAI 2023.             CRAFT: A. Li et al. ICCV 2023.
+    UMIFormer: Z. Zhu et al. ICCV 2023.             SSMA: A. Valada et al. IJCV 2020.
+    RegFormer: J. Liu et al. ICCV 2023.             HIT: G. J. Faure et al. WACV 2023.
+    LYT-Net: A. Brateanu et al. 2024.               RTNet: S. Huang et al. TMI 2022.
+
+Size follows from the inputs by one rule (:meth:`Sizes.of`):
+
+    input                   output       candidates   parameters of most random candidates
+    8x8                     classes      4.0e+13      10 k .. 0.11 M
+    32x32                   classes      5.9e+13      42 k .. 0.43 M
+    32x32                   32x32        7.9e+13      29 k .. 0.54 M
+    224x224                 classes      5.9e+13      0.25 M .. 1.9 M
+
+Command:
+    nasplat search --space dual-branch --task digits --budget 10min
+"""
 
 from __future__ import annotations
 

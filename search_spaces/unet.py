@@ -1,4 +1,30 @@
-"""Encoder-decoder networks that answer at every position of an image or a volume."""
+"""Encoder-decoder networks that answer at every position of an image or a volume.
+
+An encoder of several scales, alone or beside a second one that sees other patches, another operator, the
+attention maps of a frozen transformer or a second input; skips of seven kinds; a decoder that climbs all
+scales, fuses them, or takes one light step; pixels, or masks drawn by queries. Units are convolutions of five
+kinds, large kernels, small Us, windows of five schemes, attention to all or to the best keys, over channels
+too, gated MLPs, focal modulation, state spaces, xLSTM, or convolutions with one of these.
+
+Papers (the choices are theirs; the space as a whole is ours):
+    U-Net: O. Ronneberger et al. MICCAI 2015.       UNet++: Z. Zhou et al. 2018.
+    nnU-Net: F. Isensee et al. Nat. Methods 2021.   U2-Net: X. Qin et al. Pattern Recognition 2020.
+    DeepLabv3+: L.-C. Chen et al. ECCV 2018.        kMaX-DeepLab: Q. Yu et al. ECCV 2022.
+    MAXIM: Z. Tu et al. CVPR 2022.                  Swin UNETR: A. Hatamizadeh et al. 2022.
+    U-Mamba: J. Ma et al. 2024.                     PEM: N. Cavagnero et al. CVPR 2024.
+
+Size follows from the input by one rule (:meth:`Sizes.of`):
+
+    input        scales   channels of the finest   candidates   parameters of most random candidates
+    8x8          2        8 .. 16                  4.4e+24      26 k .. 0.26 M
+    32x32        2, 3     8 .. 16                  2.3e+28      44 k .. 0.58 M
+    224x224      4, 5     32 .. 64                 1.1e+32      1.8 M .. 62 M
+    8x8x8        2        8 .. 16                  1.6e+24      49 k .. 0.94 M
+    96x96x96     4, 5     16 .. 32                 2.1e+31      1.9 M .. 99 M
+
+Command:
+    nasplat search --space unet --task 'scenes?size=16&digits=2' --budget 10min
+"""
 
 from __future__ import annotations
 
