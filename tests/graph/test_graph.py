@@ -69,7 +69,10 @@ def test_a_graph_cannot_change() -> None:
 
 
 def test_bits_are_known_widths() -> None:
-    with pytest.raises(GraphTypeError, match=r"weight bits must be one of \(2, 4, 8, 32\), got 7"):
+    with pytest.raises(
+        GraphTypeError,
+        match=r"weight bits must be one of \(1, 1.58, 2, 3, 4, 6, 8, 16, 32\), got 7",
+    ):
         Bits(weight=7)
 
 

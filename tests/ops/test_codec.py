@@ -90,7 +90,7 @@ class TestIntegrateAndFire(OpConformance):
     golden = ((Case(IntegrateAndFire(count=3), TOKENS), 7, 30 + 3 * 5 * 6),)
 
     def test_it_fires_as_often_as_the_weights_say(self) -> None:
-        module = IntegrateAndFire(count=5).module(Tokens(6, 1))
+        module = IntegrateAndFire(count=5, greatest=1.0).module(Tokens(6, 1))
         assert isinstance(module, modules.IntegrateAndFire)
         with torch.no_grad():
             module.weigh.weight.zero_()
