@@ -20,7 +20,7 @@ from nasplat.ops.token_reduction import TokenMerge
 from nasplat.space.decisions import Case, domain
 from nasplat.space.repeat import Repeat
 from nasplat.space.residual import Residual
-from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Steps
+from nasplat.space.wiring import Decided, Each, First, Parallel, Pick, Shared, Steps
 
 SUMMARY = Steps(pool=PoolTo(most=4), tokens=ImageToTokens())
 """A map as a few tokens."""
@@ -32,9 +32,10 @@ def stage_of_blocks(
     """A step down, if any, and blocks in a row.
 
     Plain sums need nothing beside the blocks. A dense stage hands all outputs on, side by side, and narrows
-    them at its end; a partial stage runs on half the channels; a group adds what enters the stage to what a
-    convolution makes of its end; cross-layer attention reads a summary of every earlier block; a layer
-    memory is read and written by each; latents read the map, attend to each other and are written back.
+    them at its end or that of every row; a partial stage runs on half the channels; a group adds what enters
+    the stage to what a convolution makes of its end; cross-layer attention reads a summary of every earlier
+    block; a layer memory is read and written by each; latents read the map, attend to each other and are
+    written back.
 
     Args:
         stage: What the stage decides.
@@ -68,7 +69,7 @@ def stage_of_blocks(
     )
     after = by(
         NOTHING,
-        dense_concat=Each(grow=Conv(channels=stage.width // 2, kernel=1), rest=Pick(0))
+        dense_concat=Each(grow=Conv(channels=stage.width // 4, kernel=1), rest=Pick(0))
         >> Concat(project=False),
         cross_layer_attention=Parallel(Pick(0), summary),
         latents=Steps(read=read, mix=mix, write=write),
@@ -84,8 +85,10 @@ def stage_of_blocks(
     )
     times = stage.period if alike else stage.depth
     rows: Expression = Repeat(row, times=times, common=stage.common)
+    narrow = by(NOTHING, dense_concat=Conv(channels=stage.width, kernel=1, norm="batch"))
     if alike:
-        rows = Repeat(rows, times=_rows(stage), share="decisions")
+        row_and_end = Steps(row=Shared(f"stages.{stage.label}.blocks", rows), narrow=First(narrow))
+        rows = Repeat(row_and_end, times=_rows(stage), share="decisions")
     enter = by(
         NOTHING,
         partial_stage=Split(parts=2),
@@ -98,7 +101,7 @@ def stage_of_blocks(
     )
     leave = by(
         NOTHING,
-        dense_concat=Conv(channels=stage.width, kernel=1, norm="batch"),
+        dense_concat=NOTHING if alike else narrow,
         partial_stage=Concat(channels=stage.width),
         cross_layer_attention=Pick(0),
         latents=Pick(0),

@@ -38,7 +38,7 @@ from nasplat.ops.rearrange import WaveletTransform
 from nasplat.ops.resample import Pool, Upsample
 from nasplat.ops.selective import AttentionMerge, SelectiveMerge
 from nasplat.space.choose import Choose
-from nasplat.space.decisions import Choice, Smallest
+from nasplat.space.decisions import Case, Choice, Smallest
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Each, First, Parallel, Pick, Shared, Steps
 
@@ -48,6 +48,13 @@ def convolution(stage: Stage) -> Expression:
     kernel, activation = stage.kernel, stage.activation
     inner = {"norm": "batch", "activation": activation}
     light = SeparableConv(kernel=3, **inner)
+    fused = Choice(False, True, name="fused")
+    inverted: dict[str, Any] = {
+        "kernel": Case(fused, {False: Smallest(kernel, 5), True: 3}),
+        "expand": Choice(2, 4),
+        "squeeze": 0,
+        "fused": fused,
+    }
     even = {"wavelet": wavelet(stage)} if stage.domains.even else {}
     streams = (light, light >> light, light >> light >> light)
     weights_from = Choice(
@@ -55,13 +62,7 @@ def convolution(stage: Stage) -> Expression:
     )
     form = Choose(
         depthwise=ConvMixer(kernel=kernel, ratio=Choice(1, 2), activation=activation),
-        mbconv=MBConv(
-            kernel=Smallest(kernel, 5),
-            expand=Choice(2, 4),
-            squeeze=0,
-            fused=Choice(False, True),
-            activation=activation,
-        ),
+        mbconv=MBConv(**inverted, activation=activation),
         standard=Conv(kernel=3, **inner),
         bottleneck=ResidualConvBlock(
             form="bottleneck", width=0.5, kernel=3, activation=activation, radix=Choice(0, 2)

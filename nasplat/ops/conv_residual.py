@@ -50,8 +50,8 @@ class ResidualConvBlock(KernelOp):
         squeeze_divisor: The width of the gate is rounded to the next multiple of it.
         shortcut: Projection of the skip: ``conv``, a 1x1 convolution with the stride, or ``pool``: a mean
             over the stride before it [He2019].
-        radix: Convolutions of split attention in the middle of a bottleneck, 0 for a plain one
-            [Zhang2022].
+        radix: Convolutions of split attention in the middle of a bottleneck, which has as many channels
+            inside as they divide; 0 for a plain one [Zhang2022].
         bias: Whether convolutions have a bias; ``None``: where no norm follows them.
     """
 
@@ -115,7 +115,11 @@ class ResidualConvBlock(KernelOp):
     def _widths(self, made: int) -> tuple[int, int]:
         """Channels inside, and of the squeeze."""
         squeeze = rounded(made * self.squeeze, self.squeeze_divisor) if self.squeeze else 0
-        return share(made, self._share), squeeze
+        width = share(made, self._share)
+        if self.radix:  # the splits divide the channels that enter them
+            parts = self.radix * self.groups
+            width = -(-width // parts) * parts
+        return width, squeeze
 
     def _gate(self, width: int) -> int:
         """Width of the split attention's gate; every group has the same."""

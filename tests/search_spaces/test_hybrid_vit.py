@@ -129,9 +129,12 @@ def test_every_kind_of_part_is_in_the_space() -> None:
     mixers = space.points["stages.0.blocks.0.mixer"].decision
     ffns = space.points["stages.0.blocks.0.ffn"].decision
     assert [mixers.value(index) for index in range(mixers.count or 0)] == [
-        *("conv", "local", "full", "linear", "channel", "dual", "pool", "fourier")
+        *("conv", "window", "attention", "linear", "channel", "spatial_channel", "hybrid"),
+        *("pool", "mlp", "other"),
     ]
-    assert [ffns.value(index) for index in range(ffns.count or 0)] == ["mlp", "glu", "conv", "moe"]
+    assert [ffns.value(index) for index in range(ffns.count or 0)] == [
+        *("mlp", "gated", "depthwise", "moe", "other")
+    ]
 
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 8), (3, 32), (3, 224)])
@@ -149,4 +152,4 @@ def test_without_a_recipe_only_the_architecture_is_open() -> None:
     task = SimpleNamespace(inputs={"image": Image(1, 8, 8)}, outputs={"logits": Logits(10)})
     made = load_file(find("space", "hybrid-vit", "search_spaces")).space(task, recipe=False)
     assert not any(path.startswith("recipe") for path in made.points)
-    assert make(1, 8, 8).size() == 9 * made.size()
+    assert make(1, 8, 8).size() == 9 * 2 * 4 * made.size()
