@@ -15,21 +15,9 @@ import random
 from functools import lru_cache
 from typing import Any, ClassVar
 
-import torch
-
-from nasplat.graph.lower import lower
 from nasplat.space.axes import Numeric, holds, matches
-from nasplat.space.candidate import Candidate
 from nasplat.space.designs import Design, broken, designs, narrowed
-from nasplat.space.load import examples, load_space
-from nasplat.space.space import Space
-
-
-@lru_cache(maxsize=16)
-def space_of(name: str, example: str) -> Space:
-    """A shipped space for one of its examples; empty: the first."""
-    types = examples(name)
-    return load_space(name, types[example or next(iter(types))])
+from nasplat.testing.candidates import run, space_of
 
 
 @lru_cache(maxsize=16)
@@ -38,29 +26,6 @@ def sampled(name: str, example: str, count: int = 400) -> tuple[Any, ...]:
     space = space_of(name, example)
     rng = random.Random(0)
     return tuple(space.sample(rng) for _ in range(count))
-
-
-def run(candidate: Candidate, batch: int = 2) -> None:
-    """Run a candidate forward and backward on real numbers.
-
-    Raises:
-        AssertionError: An output has another shape, or is not finite, or no gradient reaches a weight.
-    """
-    graph = candidate.graph
-    module = lower(graph, seed=0).train()
-    generator = torch.Generator().manual_seed(0)
-    inputs = [kind.example(batch, generator) for kind in graph.inputs.values()]
-    made = module(*inputs)
-    outputs = made if isinstance(made, dict) else {next(iter(graph.outputs)): made}
-    total = torch.zeros(())
-    for name, output in outputs.items():
-        shape = (batch, *graph.output_types[name].shape)
-        assert tuple(output.shape) == shape, f"{name} is {tuple(output.shape)}, expected {shape}"
-        assert output.isfinite().all(), f"{name} is not finite"
-        total = total + (output * torch.randn(output.shape, generator=generator)).sum()
-    total.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-    grads = [weight.grad for weight in module.parameters() if weight.grad is not None]
-    assert grads and all(grad.isfinite().all() for grad in grads), "a gradient is not finite"
 
 
 class DesignConformance:

@@ -11,7 +11,8 @@ from nasplat.errors import SpaceError
 from nasplat.graph.types import Image, Logits, Series, TensorType
 from nasplat.space.load import examples, load_space
 from nasplat.space.space import Space
-from nasplat.testing.designs import DesignConformance, run, space_of
+from nasplat.testing.candidates import space_of, type_check
+from nasplat.testing.designs import DesignConformance
 from nasplat.testing.space import SpaceConformance
 
 KINDS = tuple(examples("cell"))
@@ -32,34 +33,6 @@ class TestDigits(SpaceConformance):
 class TestDesigns(DesignConformance):
     space = "cell"
     count = 7
-
-
-def type_check(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        assert space.graph(space.sample(rng)).output_types == space.outputs
-
-
-def test_random_genotypes_type_check(kind: Space) -> None:
-    type_check(kind, 100, seed=1)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_genotypes_type_check(kind: Space) -> None:
-    type_check(kind, 100_000 // len(KINDS), seed=2)
-
-
-def test_random_candidates_run_forward_and_backward() -> None:
-    space, rng = space_of("cell", "digits"), random.Random(3)
-    for _ in range(15):
-        run(space.build(space.sample(rng)))
-
-
-@pytest.mark.slow
-def test_five_hundred_candidates_run_forward_and_backward() -> None:
-    space, rng = space_of("cell", "digits"), random.Random(4)
-    for _ in range(500):
-        run(space.build(space.sample(rng)))
 
 
 def test_it_scales_to_large_images() -> None:

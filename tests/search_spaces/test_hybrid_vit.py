@@ -6,12 +6,11 @@ import random
 from types import SimpleNamespace
 
 import pytest
-import torch
-from torch import nn
 
 from nasplat.graph.types import Image, Logits
 from nasplat.space.load import load_space
 from nasplat.space.space import Space
+from nasplat.testing.candidates import type_check
 from nasplat.testing.space import SpaceConformance
 
 SIZES = {8: (1, 8, 8), 32: (3, 32, 32)}
@@ -22,11 +21,6 @@ def make(channels: int, height: int, width: int) -> Space:
         inputs={"image": Image(channels, height, width)}, outputs={"logits": Logits(10)}
     )
     return load_space("hybrid-vit", task)
-
-
-@pytest.fixture(scope="module", params=SIZES, ids=lambda side: f"{side}x{side}")
-def sized(request: pytest.FixtureRequest) -> Space:
-    return make(*SIZES[request.param])
 
 
 class TestDigits(SpaceConformance):
@@ -41,54 +35,6 @@ class TestSmallImages(SpaceConformance):
     @classmethod
     def space(cls) -> Space:
         return make(*SIZES[32])
-
-
-def type_check(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        graph = space.graph(space.sample(rng))
-        assert graph.output_types == {"logits": Logits(10)}
-
-
-def run(space: Space, count: int, seed: int) -> None:
-    """Forward and backward in training and forward in evaluation, with finite numbers everywhere."""
-    rng = random.Random(seed)
-    image = next(iter(space.inputs.values()))
-    for number in range(count):
-        candidate = space.build(space.sample(rng))
-        module = candidate.module(seed=number)
-        assert sum(p.numel() for p in module.parameters()) == candidate.cost.params
-        x = image.example(2, torch.Generator().manual_seed(number))
-        module.train()
-        loss = nn.functional.cross_entropy(module(x), torch.tensor([0, 1]))
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        module.eval()
-        with torch.no_grad():
-            out = module(x)
-        assert out.shape == (2, 10)
-        assert torch.isfinite(loss) and torch.isfinite(out).all(), candidate.genotype
-        gradients = [p.grad for p in module.parameters() if p.grad is not None]
-        assert gradients and all(torch.isfinite(g).all() for g in gradients), candidate.genotype
-
-
-def test_a_thousand_random_genotypes_type_check(sized: Space) -> None:
-    type_check(sized, 500, seed=11)
-
-
-def test_random_candidates_run_forward_and_backward(sized: Space) -> None:
-    run(sized, 25, seed=12)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_hundred_thousand_random_genotypes_type_check(sized: Space) -> None:
-    type_check(sized, 50_000, seed=13)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_two_thousand_candidates_run_forward_and_backward(sized: Space) -> None:
-    run(sized, 1000, seed=14)
 
 
 def test_32x32_holds_at_least_ten_to_the_fifteen_candidates() -> None:

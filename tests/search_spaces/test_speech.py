@@ -12,7 +12,8 @@ from nasplat.graph.digest import digest
 from nasplat.graph.types import Image, Logits, Series, TensorType, Tokens, Vector
 from nasplat.space.load import examples, load_space
 from nasplat.space.space import Space
-from nasplat.testing.designs import DesignConformance, run, space_of
+from nasplat.testing.candidates import space_of, type_check
+from nasplat.testing.designs import DesignConformance
 from nasplat.testing.space import SpaceConformance
 
 KINDS = tuple(examples("speech"))
@@ -42,34 +43,6 @@ class TestStyled(SpaceConformance):
 class TestDesigns(DesignConformance):
     space = "speech"
     count = 21
-
-
-def type_check(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        assert space.graph(space.sample(rng)).output_types == space.outputs
-
-
-def test_random_genotypes_of_every_kind_type_check(kind: Space) -> None:
-    type_check(kind, 50, seed=1)
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_genotypes_type_check(kind: Space) -> None:
-    type_check(kind, 100_000 // len(KINDS), seed=2)
-
-
-def test_random_candidates_of_every_kind_run_forward_and_backward(kind: Space) -> None:
-    rng = random.Random(3)
-    for _ in range(5):
-        run(kind.build(kind.sample(rng)))
-
-
-@pytest.mark.slow
-def test_five_hundred_candidates_run_forward_and_backward(kind: Space) -> None:
-    rng = random.Random(4)
-    for _ in range(500 // len(KINDS)):
-        run(kind.build(kind.sample(rng)))
 
 
 def test_parameters_of_a_candidate_are_those_of_its_module(kind: Space) -> None:

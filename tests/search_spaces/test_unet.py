@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from nasplat.errors import SpaceError
 from nasplat.graph.types import Image, Logits, Series, TensorType, Volume
 from nasplat.space.load import examples, load_space
 from nasplat.space.space import Space, unchecked
-from nasplat.testing.designs import DesignConformance, run
+from nasplat.testing.candidates import run_for_real, type_check
+from nasplat.testing.designs import DesignConformance
 from nasplat.testing.space import SpaceConformance
 
 EXAMPLES = examples("unet")
@@ -21,11 +20,6 @@ EXAMPLES = examples("unet")
 
 def make(first: TensorType, last: TensorType) -> Space:
     return load_space("unet", SimpleNamespace(inputs={"x": first}, outputs={"y": last}))
-
-
-@pytest.fixture(scope="module", params=EXAMPLES)
-def space_for(request: pytest.FixtureRequest) -> Space:
-    return load_space("unet", EXAMPLES[request.param])
 
 
 class TestImages(SpaceConformance):
@@ -38,57 +32,6 @@ class TestImages(SpaceConformance):
 class TestDesigns(DesignConformance):
     space = "unet"
     count = 45
-
-
-def type_check(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        graph = space.graph(space.sample(rng))
-        assert dict(graph.output_types) == space.outputs
-
-
-def forward_on_meta(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        candidate = space.build(space.sample(rng))
-        with torch.device("meta"):
-            module = candidate.module()
-            module(*(torch.empty(2, *item.shape) for item in space.inputs.values()))
-
-
-def run_for_real(space: Space, count: int, seed: int) -> None:
-    rng = random.Random(seed)
-    for _ in range(count):
-        candidate = space.build(space.sample(rng))
-        module = candidate.module()
-        assert sum(weight.numel() for weight in module.parameters()) == candidate.cost.params
-        run(candidate)
-
-
-def test_random_genotypes_type_check(space_for: Space) -> None:
-    type_check(space_for, 300, seed=11)
-
-
-def test_random_candidates_run_forward_and_backward(space_for: Space) -> None:
-    run_for_real(space_for, 5, seed=12)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_a_hundred_thousand_random_genotypes_type_check(space_for: Space) -> None:
-    type_check(space_for, 100_000 // len(EXAMPLES), seed=13)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_two_thousand_candidates_run_forward_on_meta(space_for: Space) -> None:
-    forward_on_meta(space_for, 2000 // len(EXAMPLES), seed=14)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_five_hundred_candidates_run_forward_and_backward(space_for: Space) -> None:
-    run_for_real(space_for, 500 // len(EXAMPLES), seed=15)
 
 
 @pytest.mark.parametrize(
