@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECKED := nasplat search_spaces predictors
+HALF := tests/search_spaces tests/ops
 
 # One thread per process: trials run side by side.
 export OMP_NUM_THREADS ?= 1
@@ -33,11 +34,16 @@ demo: $(STAMP)  ## search hybrid-vit on the digits for three minutes, export and
 	  --constraint "accuracy>=0.9" --study "$$study"
 	$(BIN)/nasplat export "$$study" --best accuracy
 
-test: $(STAMP)  ## the tests that take seconds each
-	$(BIN)/python -m pytest -m "not slow"
-
-test-all: $(STAMP)  ## every test
-	$(BIN)/python -m pytest
+test: SELECTED := -m "not slow"
+test:  ## the tests that take seconds each
+test-all:  ## every test
+test test-all: $(STAMP)
+	@mkdir -p build  # two halves side by side, one for each core
+	$(BIN)/python -m pytest $(SELECTED) -p no:cacheprovider $(HALF) > build/half.log 2>&1 & half=$$!
+	$(BIN)/python -m pytest $(SELECTED) $(addprefix --ignore=,$(HALF)) || failed=1
+	wait $$half || failed=1
+	cat build/half.log
+	exit $${failed:-0}
 
 check: $(STAMP)  ## formatting, lint, types, import floors, and the wheel in an empty environment
 	$(BIN)/ruff check .
