@@ -15,12 +15,9 @@ Papers (the choices are theirs; the space as a whole is ours):
 Size and cost follow from the image by one rule (:class:`Scale`):
 
     image      stages  positions after the stem   candidates   parameters of most random candidates
-    8x8        2       8x8 or 4x4                  4.0e+33      17 k .. 107 k
-    32x32      3       16x16 or 8x8                1.7e+65      0.4 M .. 2.3 M
-    224x224    4       56x56 or 28x28              2.3e+106     4 M .. 21 M
-
-Expected numbers (measured on digits, one core): three epochs take 2 to 4 seconds; of random candidates most
-are then at 0.80 to 0.93 accuracy, those without any local mixer far below.
+    8x8        2       8x8 or 4x4                  4.3e+79      12 k .. 129 k
+    32x32      3       16x16 or 8x8                9.8e+151     81 k .. 1.5 M
+    224x224    4       56x56 or 28x28              8.2e+246     226 k .. 8.3 M
 
 Command:
     nasplat search --space hybrid-vit --task digits --budget 10min
@@ -53,6 +50,8 @@ from nasplat.space.load import Typed, Types
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Shared, Steps, Tap
 
+AFTER_TRAINING = ("ptq", "reparameterised", "data_free")
+"""Ways to round a network that has learned in floating point."""
 SMALLEST = 4
 """Least side of an image: a stride of 2 in the stem and one between two stages."""
 EXAMPLES = {
@@ -181,7 +180,13 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
         "weights": Choice("own", "bank"),
-        "quantisation": Choice("qat", "ptq", "reparameterised", "data_free"),
+        "quantisation": Case(
+            Choice("in_training", "after_training", name="recipe.rounding"),
+            {
+                "in_training": "qat",
+                "after_training": Choice(*AFTER_TRAINING, name="recipe.quantisation"),
+            },
+        ),
     }
     return Space(
         body,

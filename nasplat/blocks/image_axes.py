@@ -1,101 +1,33 @@
-"""The axes of ``hybrid-vit``: how each option of the survey is read off a genotype.
-
-Rules that only ask for something to occur (``some``) narrow nothing: the designs that name such an option
-say themselves which blocks they are made of.
-"""
+"""The axes of ``hybrid-vit``: how each option of the survey is read off a genotype."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nasplat.blocks.image_rules import (
+    ATTENDING,
+    BLOCK,
+    FLAT,
+    LOCAL,
+    MIXER,
+    along,
+    attends,
+    both,
+    convs,
+    downs,
+    early_late,
+    ffns,
+    forms,
+    heads,
+    mixers,
+    norms,
+    occurring,
+    occurs,
+    rare_convs,
+    stems,
+)
 from nasplat.blocks.image_settings import POSITIONS
 from nasplat.space.axes import Axis, Numeric, Option, Patterns, Rule
-
-BLOCK = "stages.*.blocks.*"
-MIXER = f"{BLOCK}.mixer"
-FLAT: Patterns = {"trunk": ("tokens",), "trunk.tokens": ("flat",)}
-ATTENDING = ("window", "attention", "linear", "channel", "spatial_channel")
-LOCAL = ("conv", "window", "pool")
-
-
-def both(one: Patterns, other: Patterns) -> Rule:
-    """Both occur; the second may ask for the same paths as the first."""
-    return Rule(
-        some={**one, **{f"**.{path.removeprefix('stages.')}": v for path, v in other.items()}}
-    )
-
-
-def early_late(stages: int, early: tuple[str, ...], late: tuple[str, ...]) -> Rule:
-    """The first half of the stages of a pyramid has mixers of one family, the rest of another."""
-    half = max(1, stages // 2)
-    return Rule({f"stages.{s}.blocks.*.mixer": early if s < half else late for s in range(stages)})
-
-
-def stems(*kinds: str) -> Rule:
-    """A stem of the rare kinds, whatever the trunk."""
-    return Rule({"*_stem": ("other",), "*_stem.other": kinds})
-
-
-def heads(kind: str) -> Rule:
-    """A head of the rare kinds."""
-    return Rule({"*_head": ("other",), "*_head.other": (kind,)})
-
-
-def mixers(*kinds: str) -> Rule:
-    """All blocks mix in one of these ways."""
-    return Rule({MIXER: kinds})
-
-
-def occurs(*kinds: str) -> Rule:
-    """Some block mixes in one of these ways."""
-    return Rule(some={MIXER: kinds})
-
-
-def occurring(family: str, *kinds: str) -> Rule:
-    """Some block has a mixer of one family, of these forms."""
-    return Rule(some={MIXER: (family,), f"{MIXER}.{family}": kinds})
-
-
-def forms(family: str, *kinds: str) -> Rule:
-    """All blocks have a mixer of one family, of these forms."""
-    return Rule({MIXER: (family,), f"{MIXER}.{family}": kinds})
-
-
-def convs(*kinds: str) -> Rule:
-    """All convolutions of blocks are of these forms."""
-    return Rule({f"{BLOCK}.conv.form": kinds})
-
-
-def rare_convs(kind: str, *forms: str) -> Rule:
-    """All convolutions of blocks are of these rarer forms."""
-    return Rule({f"{BLOCK}.conv.form": (kind,), f"{BLOCK}.conv.form.{kind}": forms})
-
-
-def attends(kind: str, *forms: str) -> Rule:
-    """Attention over all positions is of these forms, wherever it stands."""
-    return Rule({f"{BLOCK}.attention": (kind,), f"{BLOCK}.attention.{kind}": forms})
-
-
-def ffns(kind: str, *forms: str) -> Rule:
-    """All feed-forward parts are of one kind and these forms."""
-    return Rule({f"{BLOCK}.ffn": (kind,)} | ({f"{BLOCK}.ffn.{kind}": forms} if forms else {}))
-
-
-def along(kind: str) -> Rule:
-    """What runs along depth."""
-    return Rule({"residual": ("other",), "residual_type": (kind,)})
-
-
-def downs(*kinds: str) -> Rule:
-    """All steps between stages are of these rarer kinds."""
-    return Rule(
-        {"trunk": ("hierarchical",), "stages.*.down": ("other",), "stages.*.down.other": kinds}
-    )
-
-
-def norms(kind: str) -> Rule:
-    """All norms of blocks are of this rarer kind."""
-    return Rule({"stages.*.norm": ("other",), "stages.*.norm.other": (kind,)})
 
 
 def axes(stages: int, *, image: bool) -> Mapping[str, Axis]:
@@ -541,6 +473,7 @@ def _compression() -> dict[str, Axis]:
     layered: Patterns = {"stages.*.precision": ("per_layer",)}
     sides = {f"{BLOCK}.{layer}_activation_bits": (1,) for layer in ("mixer", "ffn")}
     binary: Patterns = {**layered, **sides}
+    after: Patterns = {"recipe.rounding": ("after_training",)}
     rounded: Patterns = {"stages.*.precision": ("int8", "int4", "per_layer")}
     return {
         "weight_bits": {
@@ -554,11 +487,13 @@ def _compression() -> dict[str, Axis]:
             "per_layer": Rule(layered),
         },
         "quant_scheme": {
-            "int_ptq": Rule({"recipe.quantisation": ("ptq",), **rounded}),
-            "mixed_precision_ptq": Rule({"recipe.quantisation": ("ptq",), **layered}),
-            "reparameterised_ptq": Rule({"recipe.quantisation": ("reparameterised",), **rounded}),
-            "data_free": Rule({"recipe.quantisation": ("data_free",), **rounded}),
-            "qat": Rule({"recipe.quantisation": ("qat",), **rounded}),
+            "int_ptq": Rule({**after, "recipe.quantisation": ("ptq",), **rounded}),
+            "mixed_precision_ptq": Rule({**after, "recipe.quantisation": ("ptq",), **layered}),
+            "reparameterised_ptq": Rule(
+                {**after, "recipe.quantisation": ("reparameterised",), **rounded}
+            ),
+            "data_free": Rule({**after, "recipe.quantisation": ("data_free",), **rounded}),
+            "qat": Rule({"recipe.rounding": ("in_training",), **rounded}),
             "binary": Rule(binary),
         },
         "prune_unit": {

@@ -202,8 +202,8 @@ class Stage:
         self.placement = Choice("pre", "post", "sandwich", name="norm_placement")
         self.layer_bits = {
             layer: (
-                Choice(32, 8, 4, 2, name=f"{layer}_weight_bits"),
-                Choice(32, 8, 4, 1, name=f"{layer}_activation_bits"),
+                Choice(32, 8, 6, 4, 2, name=f"{layer}_weight_bits"),
+                Choice(32, 16, 8, 6, 4, 1, name=f"{layer}_activation_bits"),
             )
             for layer in ("mixer", "ffn")
         }
