@@ -51,10 +51,6 @@ def merged(file: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
             f"a search needs {' and '.join(missing)}",
             hint="For instance: nasplat search --space hybrid-vit --task digits --budget 10min",
         )
-    if "task" not in found:
-        from nasplat.space.load import default_task
-
-        found["task"] = default_task(found["space"])
     for name in _LISTS:
         if isinstance(found.get(name), str):
             found[name] = [found[name]]

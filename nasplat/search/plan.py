@@ -36,7 +36,7 @@ from nasplat.search.objectives import (
 from nasplat.search.settings import QUICK, Settings, rungs
 from nasplat.search.strategies.table import DEFAULT, find_strategy, make_strategy
 from nasplat.space.designs import restricted
-from nasplat.space.load import load_space
+from nasplat.space.load import default_task, load_space
 from nasplat.space.space import Space
 from nasplat.tasks.base import Task
 from nasplat.tasks.load import load_task
@@ -105,7 +105,7 @@ class Plan:
 def make_plan(
     *,
     space: str,
-    task: str | Mapping[str, Any] | Task,
+    task: str | Mapping[str, Any] | Task | None = None,
     budget: str,
     name: str = "",
     objectives: Sequence[str] = (),
@@ -130,7 +130,7 @@ def make_plan(
 
     Args:
         space: Name of a space or path of a space file.
-        task: Name or path of a task, its spec, or a task.
+        task: Name or path of a task, its spec, or a task; absent: the space's own.
         budget: Such as ``100gpu-h``, ``2h30m``, ``500trials``, or several with commas.
         name: Name of the study; by default space and task.
         objectives: Such as ``accuracy:max``; none: the task's first metric and latency.
@@ -161,6 +161,8 @@ def make_plan(
     )
     find_strategy(strategy)
     Recipe.from_mapping(dict(recipe or {}))
+    if task is None:
+        task = default_task(space)
     made = task if isinstance(task, Task) else load_task(task)
     metrics = (*made.metrics, *MEASURED, *COSTS)
     wanted = parse_objectives(objectives, made.metrics)

@@ -70,7 +70,7 @@ class Study(StoredStudy):
         name: str = "",
         *,
         space: str,
-        task: str | Mapping[str, Any] | Task,
+        task: str | Mapping[str, Any] | Task | None = None,
         budget: str,
         storage: str | Store | None = None,
         exist_ok: bool = False,
@@ -81,7 +81,7 @@ class Study(StoredStudy):
         Args:
             name: Name, unique in the storage; by default space and task.
             space: Name or path of a space.
-            task: Name or path of a task, or a task.
+            task: Name or path of a task, or a task; absent: the space's own.
             budget: Such as ``100gpu-h`` or ``30min``.
             storage: URL of the results database, or a store; by default ``NASPLAT_STORAGE`` or a file.
             exist_ok: Take up the study of this name when it searches the same.

@@ -62,12 +62,12 @@ def test_an_unknown_space_lists_the_known_nearest_first(nasplat: Runner) -> None
             '"""A file."""\n'
             "from nasplat.ops.head import ClassifierHead\n"
             "from nasplat.space.choose import Choose\n"
-            "from nasplat.ops.patch import PatchEmbed\n"
+            "from nasplat.ops.patch import PatchEmbed, PatchStem\n"
             "from nasplat.ops.conv import Conv\n"
             "from nasplat.space.space import Space\n"
             "from nasplat.space.wiring import Steps\n"
             "def space(task):\n"
-            "    body = Steps(a=Choose(conv=Conv(), patch=PatchEmbed(dim=8)), b=Conv(),\n"
+            "    body = Steps(a=Choose(conv=Conv(), patch=PatchEmbed(dim=8)), b=PatchStem(channels=8),\n"
             "                 head=ClassifierHead(classes=10))\n"
             "    return Space(body, task.inputs, task.outputs)\n",
             "patch",

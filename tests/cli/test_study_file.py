@@ -29,7 +29,6 @@ def test_options_go_before_the_file(tmp_path: Path) -> None:
         "budget": "10min",
         "seed": 3,
         "objectives": ["accuracy:max"],
-        "task": "digits",
     }
 
 
