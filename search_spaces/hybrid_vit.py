@@ -19,8 +19,9 @@ Size and cost follow from the image by one rule (:class:`Scale`):
     32x32      3       16x16 or 8x8                9.8e+151     81 k .. 1.5 M
     224x224    4       56x56 or 28x28              8.2e+246     226 k .. 8.3 M
 
-Expected numbers (measured on digits, one core): three epochs of most random candidates take 1 to 5 seconds,
-of long rows of blocks on single pixels half a minute; the median then has 0.87 accuracy, the default 0.97.
+Expected numbers (measured on digits, one core): three epochs of most random candidates take 1 to 5
+seconds, of long rows of blocks on single pixels half a minute; the median then has 0.87 accuracy, the
+default 0.97.
 
 Command:
     nasplat search --space hybrid-vit --task digits --budget 10min

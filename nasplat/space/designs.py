@@ -19,6 +19,7 @@ from typing import Any
 
 from nasplat import content
 from nasplat.errors import SpaceError, UsageError, unknown
+from nasplat.graph.types import show_types
 from nasplat.space.axes import (
     Axis,
     Numeric,
@@ -32,7 +33,7 @@ from nasplat.space.axes import (
 )
 from nasplat.space.candidate import Candidate
 from nasplat.space.decisions import Scalar
-from nasplat.space.load import FOLDER, Types, load_module, load_space
+from nasplat.space.load import FOLDER, Types, examples, load_module, load_space
 from nasplat.space.space import Space
 
 FREE = "free"
@@ -247,7 +248,15 @@ def restricted(space: Space, items: Sequence[str]) -> Space:
         if equals:
             wanted.append((item, {pattern.strip(): tuple(map(_value, values.split(",")))}))
         else:
-            wanted += rules_of(find_design(item, space.name), space.axes)
+            design = find_design(item, space.name)
+            inputs = examples(space.name)[design.input].inputs if design.input else space.inputs
+            if list(map(type, inputs.values())) != list(map(type, space.inputs.values())):
+                raise SpaceError(
+                    f"the design {item} is for {show_types(tuple(inputs.values()))} and the like, the "
+                    f"task has {show_types(tuple(space.inputs.values()))}",
+                    hint="Give a task of such inputs: `nasplat task list`.",
+                )
+            wanted += rules_of(design, space.axes)
     return space.within(*wanted) if wanted else space
 
 
