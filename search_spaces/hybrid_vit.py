@@ -183,7 +183,8 @@ def space(task: Typed, *, recipe: bool = True, sizes: Sizes | None = None) -> Sp
     decided = {
         "lr": Choice(0.002, 0.004, 0.008, default=0.004),
         "label_smoothing": Choice(0.0, 0.05, 0.1, default=0.05),
-        "weights": Choice("own", "bank"),
+        # What a bank gives early is no measure of what is trained from scratch: never both in one search.
+        "weights": Choice("own", "bank", on_demand=("bank",)),
         "quantisation": Case(
             Choice("in_training", "after_training", name="recipe.rounding"),
             {

@@ -302,4 +302,7 @@ def subset(decision: Decision, values: Sequence[Scalar]) -> Decision | None:
         if len(steps) == 1:
             first, last = numbers[0], numbers[-1]
             return IntDecision(first, last, steps.pop(), decision.close(default), decision.name)
-    return ChoiceDecision(kept, default, decision.name)
+    held = decision.on_demand if isinstance(decision, ChoiceDecision) else ()
+    return ChoiceDecision(
+        kept, default, decision.name, [value for value in held if among(value, kept)]
+    )

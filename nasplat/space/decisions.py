@@ -165,6 +165,10 @@ class Decision(Arithmetic, ABC):
     def draw(self, rng: random.Random) -> Scalar:
         """A value, uniform over the domain (over its logarithm where ``log``)."""
 
+    def settled(self, value: object) -> bool:
+        """Whether nothing but ``value`` is ever drawn."""
+        return self.count == 1
+
     @abstractmethod
     def steps(self, value: Any) -> list[Scalar]:
         """The values one step away, nearest first; all others for a categorical domain."""
@@ -203,10 +207,17 @@ def key_of(value: object) -> object:
 class ChoiceDecision(Decision):
     """One of several JSON scalars."""
 
-    def __init__(self, values: Sequence[Scalar], default: Scalar, name: str | None = None) -> None:
+    def __init__(
+        self,
+        values: Sequence[Scalar],
+        default: Scalar,
+        name: str | None = None,
+        on_demand: Sequence[Scalar] = (),
+    ) -> None:
         self.values = tuple(values)
         self.name = name
         self.default = default
+        self.on_demand = tuple(on_demand)
         self.count: int = len(self.values)
         self._index = {key_of(value): index for index, value in enumerate(self.values)}
         numbers = all(
@@ -230,9 +241,15 @@ class ChoiceDecision(Decision):
             raise SpaceError(f"a Choice needs distinct values, got {self.values!r}")
         if self.index(default) < 0:
             raise SpaceError(f"default {default!r} is not one of {self.values!r}")
+        unheld = [value for value in self.on_demand if self.index(value) < 0]
+        if unheld:
+            raise SpaceError(f"{unheld[0]!r} is not one of {self.values!r}")
+        kept = {key_of(value) for value in self.on_demand}
+        offered = tuple(value for value in self.values if key_of(value) not in kept)
+        self.offered = offered or self.values
 
     def fresh(self) -> Any:
-        return ChoiceDecision(self.values, self.default, self.name)
+        return ChoiceDecision(self.values, self.default, self.name, self.on_demand)
 
     def index(self, value: object) -> int:
         try:
@@ -247,14 +264,17 @@ class ChoiceDecision(Decision):
         return self.values[self._index[key_of(value)]]
 
     def draw(self, rng: random.Random) -> Scalar:
-        return self.values[int(rng.random() * self.count)]
+        return self.offered[int(rng.random() * len(self.offered))]
+
+    def settled(self, value: object) -> bool:
+        return len(self.offered) == 1 and key_of(self.offered[0]) == key_of(value)
 
     def steps(self, value: Any) -> list[Scalar]:
         at = self.index(value)
-        others = [index for index in range(self.count) if index != at]
+        others = [other for other in self.offered if self.index(other) != at]
         if self.ordered:
-            others.sort(key=lambda index: abs(index - at))
-        return [self.values[index] for index in others]
+            others.sort(key=lambda other: abs(self.index(other) - at))
+        return others
 
     @property
     def width(self) -> int:
@@ -267,12 +287,12 @@ class ChoiceDecision(Decision):
         return tuple(1.0 if index == at else 0.0 for index in range(self.count))
 
     def suggest(self, trial: Trial, path: str) -> Any:
-        return trial.suggest_categorical(path, self.values)
+        return trial.suggest_categorical(path, self.offered)
 
     def distribution(self) -> Any:
         from optuna.distributions import CategoricalDistribution
 
-        return CategoricalDistribution(self.values)
+        return CategoricalDistribution(self.offered)
 
     def describe(self) -> list[Any]:
         return ["choice", *self.values]
@@ -438,18 +458,26 @@ def Smallest(left: Any, right: Any) -> Any:
 _UNSET: Any = object()
 
 
-def Choice(*values: Scalar, default: Scalar = _UNSET, name: str | None = None) -> Any:
+def Choice(
+    *values: Scalar,
+    default: Scalar = _UNSET,
+    name: str | None = None,
+    on_demand: Sequence[Scalar] = (),
+) -> Any:
     """Decide for one of several values.
 
     Args:
         values: Distinct JSON scalars; numbers in ascending order count as ordered.
         default: One of them; the first unless given.
         name: Path in the genotype instead of the place where the decision is first met.
+        on_demand: Those that are legal but never proposed, unless the space is narrowed to them: what
+            must not be mixed with the others within one search.
 
     Raises:
         SpaceError: No values, equal ones, or one that is not a JSON scalar.
     """
-    return ChoiceDecision(values, values[0] if default is _UNSET and values else default, name)
+    first = values[0] if default is _UNSET and values else default
+    return ChoiceDecision(values, first, name, on_demand)
 
 
 def Int(

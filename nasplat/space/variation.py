@@ -50,7 +50,11 @@ def neighbours(plan: Plan, genotype: Mapping[str, Any]) -> Iterator[Genotype]:
 
 def mutate(plan: Plan, genotype: Mapping[str, Any], rng: random.Random) -> Genotype:
     """Draw one decision anew, uniform over its other values; newly active ones are drawn as well."""
-    points = [point for point in active(plan, genotype) if point.decision.count != 1]
+    points = [
+        point
+        for point in active(plan, genotype)
+        if point.decision.count != 1 and not point.decision.settled(genotype[point.path])
+    ]
     if not points:
         return Genotype(genotype)
     point = points[int(rng.random() * len(points))]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from nasplat.errors import SpaceError
 from nasplat.space.base import fresh
 from nasplat.space.decisions import Choice, Float, Int, Largest, Smallest
+from nasplat.space.repeat import Repeat
+from nasplat.space.wiring import Steps
 from nasplat.testing.space import Keep, small_space
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.text(max_size=2))
@@ -127,3 +129,27 @@ def test_formulas_are_worked_out_when_a_candidate_is_built(one: int, two: int) -
     assert isinstance(op, Keep)
     assert op.size == max(3 * one - two, min(one, 2) + 1)
     assert op.form == (one, "x", two)
+
+
+def test_values_on_demand_are_legal_but_never_proposed() -> None:
+    body = Repeat(Keep(size=Choice(1, 2, 3)), 2)
+    sharing = Choice("own", "bank", on_demand=("bank",))
+    space = small_space(Steps(blocks=body), recipe={"weights": sharing})
+    rng = random.Random(0)
+    genotype = space.sample(rng)
+    assert space.contains({**genotype, "recipe.weights": "bank"})
+    for _ in range(50):
+        genotype = space.mutate(genotype, rng)
+        assert genotype["recipe.weights"] == space.sample(rng)["recipe.weights"] == "own"
+    assert all(near["recipe.weights"] == "own" for near in space.neighbours(genotype))
+    asked = space.within({"recipe.weights": ("bank",)})
+    assert asked.sample(rng)["recipe.weights"] == "bank"
+    assert asked.mutate(asked.sample(rng), rng)["recipe.weights"] == "bank"
+    with pytest.raises(SpaceError, match="'borrowed' is not one of"):
+        Choice("own", on_demand=("borrowed",))
+
+
+def test_nothing_is_left_to_mutate_where_only_one_value_is_offered() -> None:
+    space = small_space(Steps(keep=Keep(form=Choice("a", "b", on_demand=("b",)))))
+    genotype = space.sample(random.Random(0))
+    assert space.mutate(genotype, random.Random(0)) == genotype
