@@ -61,8 +61,8 @@ SMALLEST = 4
 EXAMPLES = {
     "digits": Types({"image": Image(1, 8, 8)}, {"logits": Logits(10)}),
     "photos": Types({"image": Image(3, 32, 32)}, {"logits": Logits(10)}),
-    "denoising": Types({"image": Image(1, 8, 8)}, {"image": Image(1, 8, 8)}),
-    "enlarging": Types({"image": Image(1, 8, 8)}, {"image": Image(1, 16, 16)}),
+    "denoising": Types({"noisy": Image(1, 8, 8)}, {"image": Image(1, 8, 8)}),
+    "enlarging": Types({"small": Image(1, 8, 8)}, {"image": Image(1, 16, 16)}),
 }
 
 
