@@ -119,6 +119,7 @@ def _translate(program: torch.export.ExportedProgram) -> ir.Model:
             external_data=False,
             optimize=False,
             verbose=False,
+            custom_translation_table={torch.ops.aten.conv3d.default: _conv3d},
         )
         assert made is not None  # only the legacy exporter returns nothing
         return made.model
@@ -134,6 +135,7 @@ def _direct_translation() -> Callable[[torch.export.ExportedProgram], ir.Model] 
         registry: Any = _registration.ONNXRegistry.from_torchlib()
         registry.register_op(torch.ops.aten.batch_norm.default, _batch_norm)
         registry.register_op(torch.ops.aten.square.default, _square)
+        registry.register_op(torch.ops.aten.conv3d.default, _conv3d)
         prepare = _core._prepare_exported_program_for_export
         promote = _fx_passes.insert_type_promotion_nodes
         convert = _core._exported_program_to_onnx_program
@@ -188,3 +190,26 @@ def _square(self: Any) -> Any:
     from onnxscript import opset18
 
     return opset18.Mul(self, self)
+
+
+def _conv3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sequence[int] = (1, 1, 1),
+    padding: Sequence[int] = (0, 0, 0),
+    dilation: Sequence[int] = (1, 1, 1),
+    groups: int = 1,
+) -> Any:
+    """A convolution over three axes; torch's translation gives one without bias a bias of two axes."""
+    from onnxscript import opset18
+
+    return opset18.Conv(
+        input,
+        weight,
+        bias,
+        strides=list(stride),
+        pads=[*padding, *padding],
+        dilations=list(dilation),
+        group=groups,
+    )
