@@ -59,6 +59,8 @@ class Assembly:
     operators: list[onnx.NodeProto] = field(default_factory=list)
     initializers: dict[str, TensorProto] = field(default_factory=dict)
     layers: list[PlacedLayer] = field(default_factory=list)
+    simulated: dict[str, Node] = field(default_factory=dict)
+    """Layers whose roundings are among the operators already, by path, with the node they are of."""
 
     def model(self, extra_outputs: tuple[str, ...] = ()) -> onnx.ModelProto:
         """The model; ``extra_outputs`` shows inner float values as further outputs."""
@@ -99,7 +101,7 @@ def assemble(graph: Graph, module: nn.Module, batch: int | None) -> Assembly:
     hint = ""
     for node in graph.live:
         try:
-            part = fragment(node.op, graph.input_types(node), batch)
+            part = fragment(node.op, graph.input_types(node), batch, node.bits)
         except ExportError as error:
             offences.append(f"at {node.name}: {error.message}")
             hint = error.hint
@@ -182,6 +184,7 @@ def _place(made: Assembly, part: Fragment, node: Node, prefix: str, values: dict
                 bias=names[layer.bias] if layer.bias else None,
             )
         )
+    made.simulated |= {f"{prefix}.{path}" if path else prefix: node for path in part.simulated}
     for port, local in enumerate(part.outputs):
         values[f"{node.name}:{port}" if port else node.name] = names[local]
 

@@ -312,7 +312,6 @@ def _described(
         "quantisation": {
             "scheme": "static Q/DQ; weights int8, symmetric, per output channel; activations uint8, affine",
             "layers": [layer.to_json() for layer in artefact.layers],
-            "unplaced": dict(artefact.unplaced),
         },
         "graph": graph_to_json(graph),
     }

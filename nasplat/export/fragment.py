@@ -19,8 +19,8 @@ from torch import nn
 
 from nasplat.errors import ExportError
 from nasplat.export.trace import scopes, trace
-from nasplat.graph.fake_quant import LAYERS
-from nasplat.graph.op import Op
+from nasplat.graph.fake_quant import LAYERS, QuantLayer, fake_quantise
+from nasplat.graph.op import FLOAT, Bits, Op
 from nasplat.graph.types import TensorType, show_types
 
 Types = tuple[TensorType, ...]
@@ -74,6 +74,8 @@ class Fragment:
         weights: Initialisers that the module fills.
         constants: Initialisers that are the same for every module.
         layers: Operators that quantisation applies to.
+        simulated: Layers whose roundings are among the operators already.
+        scattered: Whether the weight of a layer is read by operators that are not the layer itself.
     """
 
     operators: tuple[onnx.NodeProto, ...]
@@ -82,16 +84,23 @@ class Fragment:
     weights: Mapping[str, Weight]
     constants: Mapping[str, onnx.TensorProto]
     layers: tuple[Layer, ...]
+    simulated: tuple[str, ...]
+    scattered: bool
 
 
 @lru_cache(maxsize=4096)
-def fragment(op: Op, types: Types, batch: int | None) -> Fragment:
+def fragment(op: Op, types: Types, batch: int | None, bits: Bits = FLOAT) -> Fragment:
     """Trace an op on inputs of these types; memoised.
+
+    A narrow op is traced in floating point, and its layers are rounded where they are placed. When it
+    computes with weights outside their layers (kernels laid together, a table that is read twice) there
+    is no such place: then it is traced with its roundings, which stay in floating point.
 
     Args:
         op: What to trace.
         types: Its input types.
         batch: Examples in a batch, or ``None`` for an open batch axis.
+        bits: Widths of its numbers.
 
     Raises:
         ExportError: The op says that it cannot be exported, or torch cannot capture or translate it.
@@ -101,8 +110,14 @@ def fragment(op: Op, types: Types, batch: int | None) -> Fragment:
             f"{op} on {show_types(types)} cannot be exported to ONNX: {op.onnx_reason}",
             hint="Keep it out of the search: --within leaves out options, such as 'PATTERN=VALUES'.",
         )
+    if bits.quantised:
+        plain = fragment(op, types, batch)
+        if not plain.scattered:
+            return plain
     with torch.random.fork_rng(devices=[]):
         module = op.module(*types)
+        if bits.quantised:
+            module = fake_quantise(module, bits)
         examples = [tensor_type.example(batch or OPEN_BATCH) for tensor_type in types]
     try:
         model = trace(module, examples, dynamic=batch is None)
@@ -138,6 +153,10 @@ def _fragment(model: onnx.ModelProto, module: nn.Module) -> Fragment:
         weights={name: weight for name, weight in weights.items() if name in used},
         constants={name: _plain(item) for name, item in constants.items() if name in used},
         layers=layers,
+        simulated=tuple(
+            path for path, inner in module.named_modules() if isinstance(inner, QuantLayer)
+        ),
+        scattered=_scattered(operators, weights, layers, module),
     )
 
 
@@ -204,6 +223,27 @@ def _layers(
             output, bias = _with_bias(operators, index, weights, f"{tensor[:-6]}bias")
             found.append(Layer(path, index, operator.input[at], axis, output, bias))
     return tuple(sorted(found, key=lambda layer: layer.operator))
+
+
+def _scattered(
+    operators: list[onnx.NodeProto],
+    weights: Mapping[str, Weight],
+    layers: tuple[Layer, ...],
+    module: nn.Module,
+) -> bool:
+    """Whether an operator that is no layer reads the weight of one."""
+    narrow = {
+        f"{path}.weight" if path else "weight"
+        for path, child in module.named_modules()
+        if type(child) in LAYERS
+    }
+    placed = {layer.operator for layer in layers}
+    return any(
+        name in weights and weights[name].tensor in narrow
+        for index, operator in enumerate(operators)
+        if index not in placed
+        for name in _reads(operator)
+    )
 
 
 def _with_bias(

@@ -16,7 +16,7 @@ from torch import nn
 
 from nasplat.errors import ExportError
 from nasplat.export.assemble import Assembly, assemble
-from nasplat.export.quantise import Arrays, QuantisedLayer, Ranges, quantise, unplaced_layers
+from nasplat.export.quantise import Arrays, QuantisedLayer, Ranges, quantise
 from nasplat.graph.graph import Graph
 
 Calibration = Iterable[Arrays | Sequence[NDArray[Any]] | NDArray[Any]]
@@ -33,13 +33,10 @@ class OnnxArtefact:
     Attributes:
         model: The bytes of the file.
         layers: Every layer that is narrower than floating point.
-        unplaced: Layers with narrow weights that have no operator of their own and stay in floating
-            point, with the width of their weights.
     """
 
     model: bytes
     layers: tuple[QuantisedLayer, ...]
-    unplaced: Mapping[str, float]
 
 
 def to_onnx(
@@ -77,18 +74,14 @@ def build_onnx(
     """As :func:`to_onnx`, with what became of each quantised layer."""
     made = assemble(graph, module, batch)
     if not any(node.bits.quantised for node in graph.live):
-        return OnnxArtefact(made.model().SerializeToString(), (), {})
+        return OnnxArtefact(made.model().SerializeToString(), ())
 
     def observe(names: tuple[str, ...]) -> Ranges:
         assert calibration is not None  # asked only when there is data
         return _observed(made, names, feeds(graph, calibration), batch)
 
     layers = quantise(made, module, observe if calibration is not None else None)
-    return OnnxArtefact(
-        model=made.model().SerializeToString(),
-        layers=tuple(layers),
-        unplaced=unplaced_layers(made, module),
-    )
+    return OnnxArtefact(model=made.model().SerializeToString(), layers=tuple(layers))
 
 
 def feeds(graph: Graph, batches: Calibration) -> Iterable[dict[str, NDArray[Any]]]:

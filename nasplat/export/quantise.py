@@ -44,8 +44,9 @@ class QuantisedLayer:
         layer: The layer in the ``state_dict``.
         weight_bits: Width of its weights; 32 if they stay in floating point.
         activation_bits: Width of what enters it.
-        method: ``int8``, ``simulated in int8`` for widths below 8, or ``simulated in floating point``.
-        weight: Initialiser that holds the levels, or the rounded weight.
+        method: ``int8``, ``simulated in int8`` for widths below 8, ``simulated in floating point``, or
+            ``simulated in operators`` where the weight is rounded whenever the model runs.
+        weight: Initialiser that holds the levels, the rounded weight, or what is rounded.
         output: ``float``, or ``uint8`` where its result is rounded for the runtime's sake.
     """
 
@@ -84,8 +85,19 @@ def quantise(
     ]
     writer = _Writer(made)
     done = [writer.layer(layer, inner) for layer, inner in narrow]
+    simulated = [
+        QuantisedLayer(
+            node=node.name,
+            layer=path,
+            weight_bits=node.bits.weight,
+            activation_bits=node.bits.activation,
+            method="simulated in operators",
+            weight=f"{path}.weight",
+        )
+        for path, node in made.simulated.items()
+    ]
     if observe is None:
-        return done
+        return done + simulated
     open_results = tuple(
         layer.output
         for layer, inner in narrow
@@ -97,17 +109,7 @@ def quantise(
     return [
         QuantisedLayer(**{**vars(entry), "output": "uint8"}) if layer.output in ranges else entry
         for entry, (layer, _) in zip(done, narrow, strict=True)
-    ]
-
-
-def unplaced_layers(made: Assembly, module: nn.Module) -> dict[str, float]:
-    """Layers with narrow weights for which the model has no operator, by path, with that width."""
-    placed = {layer.path for layer in made.layers}
-    return {
-        path: inner.weight_bits
-        for path, inner in module.named_modules()
-        if isinstance(inner, QuantLayer) and inner.weight_bits < 32 and path not in placed
-    }
+    ] + simulated
 
 
 def levels_and_scales(
@@ -242,8 +244,12 @@ class _Writer:
         value, prefix = operator.input[0], f"{operator.name}/input"
         added: list[onnx.NodeProto] = []
         if quantiser.bits < 8:  # uint8 saturates at 8 bits only
-            self._initializer(f"{prefix}.low", np.float32(low.item()))
-            self._initializer(f"{prefix}.high", np.float32(high.item()))
+            lowest, highest = (
+                torch.maximum(low, -zero * scale),
+                torch.minimum(high, (top - zero) * scale),
+            )
+            self._initializer(f"{prefix}.low", np.float32(lowest.item()))
+            self._initializer(f"{prefix}.high", np.float32(highest.item()))
             clipped = f"{prefix}/clipped"
             added.append(
                 helper.make_node(

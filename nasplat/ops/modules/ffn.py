@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasplat.ops.modules.channels import make_channel_map
-from nasplat.ops.modules.common import make_activation
+from nasplat.ops.modules.common import linear_with, make_activation
 from nasplat.ops.modules.norm import make_norm
 
 
@@ -206,6 +206,6 @@ class SparseCodingStep(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         code = x.movedim(1, -1) if self.rank else x
         residual = code - self.dictionary(code)
-        descent = functional.linear(residual, self.dictionary.weight.t())
+        descent = linear_with(self.dictionary, residual, self.dictionary.weight.t())
         code = functional.relu(code + self.step * descent - self.step * self.threshold)
         return code.movedim(-1, 1) if self.rank else code

@@ -22,6 +22,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from nasplat.ops.modules.common import linear_with
+
 
 class ChannelsLast(nn.Module):
     """Base of layers that are written for channels on the last axis: moves them there and back.
@@ -142,7 +144,7 @@ class MergedLinear(ChannelsLast):
 
     def mapped(self, x: torch.Tensor) -> torch.Tensor:
         scale = self.left @ self.right if self.inner else self.scale
-        return functional.linear(x, self.own.weight + scale * self.merged.weight, self.own.bias)
+        return linear_with(self.own, x, self.own.weight + scale * self.merged.weight)
 
 
 class HashLookupLinear(ChannelsLast):
