@@ -53,19 +53,17 @@ def linear_scan(log_decay: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         log_decay, x = functional.pad(log_decay, pad), functional.pad(x, pad)
     log_decay = log_decay.unflatten(1, (count, chunk))
     x = x.unflatten(1, (count, chunk))
-    state = x[:, :, 0]
-    states = [state]
-    for step in range(1, chunk):
-        state = log_decay[:, :, step].exp() * state + x[:, :, step]
-        states.append(state)
+    # Taken apart at once: the gradient of one step is then no tensor of all positions.
+    first, *later = x.unbind(2)
+    states = [first]
+    for decay, entry in zip(log_decay.exp().unbind(2)[1:], later, strict=True):
+        states.append(decay * states[-1] + entry)
     local = torch.stack(states, 2)
-    decay = log_decay.cumsum(2).exp()
-    before = torch.zeros_like(local[:, 0, -1])
-    carried = [before]
-    for number in range(count - 1):
-        before = decay[:, number, -1] * before + local[:, number, -1]
-        carried.append(before)
-    whole = local + decay * torch.stack(carried, 1).unsqueeze(2)
+    total = log_decay.cumsum(2).exp()
+    carried = [torch.zeros_like(first[:, 0])]
+    for decay, last in zip(total[:, :-1, -1].unbind(1), states[-1][:, :-1].unbind(1), strict=True):
+        carried.append(decay * carried[-1] + last)
+    whole = local + total * torch.stack(carried, 1).unsqueeze(2)
     return whole.flatten(1, 2)[:, :length]
 
 
