@@ -1,0 +1,1 @@
+"""Benchmarks: tables of results that are known already, and what finds the best of them soonest."""

@@ -1,0 +1,104 @@
+"""The part of a space that a table has rows for, which strategies take for a space of its own.
+
+Published tables often hold a sample of a space that is too large to train. Whatever a strategy draws or
+varies in the whole space then leads to the nearest row: distances are those of the space's encoding.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from nasplat.space.candidate import Candidate
+    from nasplat.space.genotype import Genotype
+    from nasplat.space.space import Space
+
+NEIGHBOURS = 24
+"""Rows that count as neighbours of a row."""
+
+
+class Rows:
+    """A space of listed genotypes.
+
+    Args:
+        space: The whole space.
+        genotypes: The listed ones, all different, at least one.
+    """
+
+    def __init__(self, space: Space, genotypes: Sequence[Genotype]) -> None:
+        self.whole = space
+        self.listed = list(genotypes)
+        self.codes = np.array([space.encode(genotype) for genotype in genotypes], dtype=np.float32)
+        self._places = {genotype: row for row, genotype in enumerate(self.listed)}
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever is not about which genotypes there are is the space's."""
+        if name == "whole":
+            raise AttributeError(name)
+        return getattr(self.whole, name)
+
+    def size(self) -> int:
+        """How many genotypes are listed."""
+        return len(self.listed)
+
+    def genotypes(self) -> Iterator[Genotype]:
+        """All of them, in order."""
+        return iter(self.listed)
+
+    def contains(self, genotype: Mapping[str, Any]) -> bool:
+        """Whether a genotype is listed."""
+        return genotype in self._places
+
+    def default(self) -> Genotype:
+        """The listed one nearest to the space's default."""
+        return self.near(self.whole.default())
+
+    def sample(self, rng: random.Random) -> Genotype:
+        """Any of them, all equally likely."""
+        return self.listed[rng.randrange(len(self.listed))]
+
+    def batch(self, count: int, rng: random.Random) -> Iterator[Candidate]:
+        """Different random candidates, built; fewer when there are fewer."""
+        for row in rng.sample(range(len(self.listed)), min(count, len(self.listed))):
+            yield self.whole.build(self.listed[row])
+
+    def near(self, genotype: Genotype, other_than: Collection[Genotype] = ()) -> Genotype:
+        """The listed genotype nearest to one of the space."""
+        if genotype in self._places and genotype not in other_than:
+            return genotype
+        for row in self._ranked(genotype, len(other_than) + 1):
+            if self.listed[row] not in other_than:
+                return self.listed[row]
+        return self.listed[0]
+
+    def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
+        """The row nearest to a mutant, other than the genotype itself."""
+        return self.near(self.whole.mutate(genotype, rng), [genotype])
+
+    def crossover(self, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
+        """The row nearest to a child, other than its parents."""
+        return self.near(self.whole.crossover(one, other, rng), [one, other])
+
+    def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
+        """The nearest rows, the nearest first."""
+        for row in self._ranked(genotype, NEIGHBOURS + 1):
+            if self.listed[row] != genotype:
+                yield self.listed[row]
+
+    def suggest(self, trial: Trial) -> Candidate:
+        """What Optuna draws in the whole space, led to the nearest row."""
+        return self.whole.build(self.near(self.whole.suggest(trial).genotype))
+
+    def _ranked(self, genotype: Genotype, count: int) -> list[int]:
+        distance = np.abs(self.codes - self.whole.encode(genotype)).sum(1)
+        count = min(count, len(distance))
+        nearest: NDArray[np.int64] = np.argpartition(distance, count - 1)[:count]
+        order = nearest[np.lexsort((nearest, distance[nearest]))]
+        return [int(row) for row in order]

@@ -1,0 +1,142 @@
+"""A table: a search space whose candidates have known results.
+
+Every source of tables (published files, the neutral form, the one that ships) is turned into this one
+class, and everything that is measured is measured on it. It knows no strategy and no predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasplat.bench.rows import Rows
+from nasplat.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from nasplat.space.candidate import Candidate
+    from nasplat.space.genotype import Genotype
+    from nasplat.space.space import Space
+
+Floats = NDArray[np.float64]
+
+SECONDS = "seconds"
+"""The column of device seconds that a result took, from the start of training."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Genotypes of a space and what is known of each.
+
+    Candidates that compute the same are one architecture: the results of all its genotypes are those of
+    the first row.
+
+    Attributes:
+        name: Short name, such as ``nb201-c10``.
+        title: One line.
+        space: The whole space.
+        genotypes: One for each row, all different.
+        results: By fidelity (epochs, ascending; 1 where there is only one), then by metric: one number
+            for each row, ``(n,)``; NaN where training failed or nothing is known.
+        metrics: Direction of each metric, ``max`` or ``min``.
+        objectives: Metrics that are searched for by default; at least one.
+        reference: Where the table is from.
+    """
+
+    name: str
+    title: str
+    space: Space
+    genotypes: Sequence[Genotype]
+    results: Mapping[int, Mapping[str, Floats]]
+    metrics: Mapping[str, str]
+    objectives: tuple[str, ...]
+    reference: str = ""
+    _rows: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.genotypes)
+
+    @property
+    def fidelities(self) -> list[int]:
+        """Fidelities with results, ascending."""
+        return sorted(self.results)
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every genotype of the space has a row."""
+        return len(self.genotypes) == self.space.size()
+
+    @cached_property
+    def searched(self) -> Any:
+        """What strategies search: the space, or the listed part of it."""
+        if self.complete:
+            return self.space
+        unique = sorted(set(self.first.tolist()))
+        return Rows(self.space, [self.genotypes[row] for row in unique])
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """For each row, the first row that computes the same, ``(n,)``."""
+        found = np.zeros(len(self.genotypes), dtype=np.int64)
+        for row, genotype in enumerate(self.genotypes):
+            found[row] = self._rows.setdefault(_key(self.space.build(genotype)), row)
+        return found
+
+    def row(self, candidate: Candidate) -> int:
+        """The first row that computes what a candidate does.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if not self._rows:
+            _ = self.first  # fills the index
+        row = self._rows.get(_key(candidate))
+        if row is None:
+            raise UsageError(
+                f"the table {self.name} has no row for {dict(candidate.genotype)}",
+                hint="the space file and the table belong to different spaces",
+            )
+        return row
+
+    def values(self, objectives: Sequence[str], fidelity: int | None = None) -> Floats:
+        """Objectives of every architecture, to be minimised, ``(n, m)``.
+
+        Rows that are not the first of their architecture are NaN, and so is what failed.
+
+        Args:
+            objectives: Names of metrics.
+            fidelity: One of :attr:`fidelities`; the highest by default.
+
+        Raises:
+            UsageError: A metric or the fidelity is not known.
+        """
+        at = self.fidelities[-1] if fidelity is None else fidelity
+        if at not in self.results:
+            raise unknown("fidelity", str(at), [str(one) for one in self.fidelities], UsageError)
+        for name in objectives:
+            if name not in self.results[at] or name not in self.metrics:
+                raise unknown(f"metric of {self.name}", name, sorted(self.metrics), UsageError)
+        columns = [
+            np.asarray(self.results[at][name], dtype=float)
+            * (-1.0 if self.metrics[name] == "max" else 1.0)
+            for name in objectives
+        ]
+        table = np.stack(columns, axis=1)
+        table[~np.isfinite(table).all(1)] = np.nan
+        table[self.first != np.arange(len(table))] = np.nan
+        return table
+
+    def seconds(self, fidelity: int) -> Floats:
+        """Device seconds of every row up to a fidelity, ``(n,)``; the fidelity itself where unknown."""
+        known = self.results[fidelity].get(SECONDS)
+        if known is None:
+            return np.full(len(self.genotypes), float(fidelity))
+        return np.asarray(known, dtype=float)
+
+
+def _key(candidate: Candidate) -> tuple[str, str]:
+    return candidate.digest, repr(sorted((candidate.recipe or {}).items()))
