@@ -393,9 +393,13 @@ class StudyDriver:
             return Verdict.CONTINUE
         others = self.history.at_rung(report.fidelity, trial, values)
         self._tell(trial, item.candidate, item.metrics, report.fidelity, final=False)
-        if rung_verdict(others, values, self.settings.eta):
+        wanted = self.strategy.promote([trial], 1)
+        if wanted is None and rung_verdict(others, values, self.settings.eta):
             return Verdict.CONTINUE
-        item.broken = f"not among the best 1/{self.settings.eta:g} at {report.fidelity} epochs"
+        if wanted is not None and trial in wanted:
+            return Verdict.CONTINUE
+        reason = f"not among the best 1/{self.settings.eta:g}" if wanted is None else "given up"
+        item.broken = f"{reason} at {report.fidelity} epochs"
         return Verdict.STOP
 
     def _end(

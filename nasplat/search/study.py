@@ -171,6 +171,7 @@ class Study(StoredStudy):
             exact=exact,
             options=self.settings.options,
             starts=self.settings.starts(self.space),
+            fidelities=self.settings.fidelities,
         )
 
     def driver(self) -> StudyDriver:

@@ -235,3 +235,18 @@ class StrategyConformance:
             return Observation(number, one, values, fidelity=9 if full else 3)
 
         assert len(set(search.run(self.rounds, observe))) == 2 * self.rounds
+
+    def test_it_promotes_trials_of_a_rung_or_leaves_that_to_the_rule(self, make: Make) -> None:
+        search = self.search(make)
+        search.strategy.fidelities = (1, 9)
+        for _ in range(self.rounds):
+            search.ask()
+        for number, one in search.pending:
+            seen = Observation(number, one, values_of(one), fidelity=1, final=False)
+            search.strategy.tell(seen)
+        paused = [number for number, _ in search.pending]
+        wanted = search.strategy.promote(paused, 3)
+        if wanted is not None:
+            assert len(wanted) <= 3
+            assert len(set(wanted)) == len(wanted)
+            assert set(wanted) <= set(paused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,30 @@ def test_rungs_stop_trials_by_pareto_rank(create: Create) -> None:
     assert counts["stopped"] > counts["complete"] > 0
     stopped = [t for t in study.trials() if t.state is TrialState.STOPPED]
     assert all("not among the best 1/3" in t.message for t in stopped)
+
+
+CHOOSY = """
+from nasplat.search.strategies.random import Random
+
+class Choosy(Random):
+    def promote(self, paused, count):
+        return [number for number in paused if number % 4 == 0 and self.fidelities == (1, 3, 9)][:count]
+"""
+
+
+def test_a_strategy_may_decide_who_goes_on_at_rungs(create: Create, tmp_path: Path) -> None:
+    file = tmp_path / "choosy.py"
+    file.write_text(CHOOSY, encoding="utf-8")
+    study = create(
+        budget="12trials", strategy=f"{file}:Choosy", epochs=9, min_epochs=1, constraints=[]
+    )
+    study.run()
+    trials = study.trials()
+    complete = {t.number for t in trials if t.state is TrialState.COMPLETE}
+    assert complete == {0, 4, 8}
+    given_up = [t for t in trials if t.state is TrialState.STOPPED]
+    assert len(given_up) == 9
+    assert all(t.message == "given up at 1 epochs" and t.fidelity == 1 for t in given_up)
 
 
 def test_one_seed_gives_one_search(create: Create, tmp_path: object) -> None:

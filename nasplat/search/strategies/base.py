@@ -97,10 +97,13 @@ class Strategy(ABC):
         keys: What was told, by what tells candidates apart.
         starts: For each of the first proposals, in order, what it is like and the part of the space that
             it is drawn from.
+        fidelities: Rungs at which trials report, rising, in the unit of ``Observation.fidelity``; a trial
+            is complete at the last. Empty when trials are reported once.
     """
 
     name: ClassVar[str]
     starts: Sequence[tuple[str, Space]] = ()
+    fidelities: Sequence[int] = ()
 
     def __init__(
         self,
@@ -150,6 +153,20 @@ class Strategy(ABC):
         """Take note of what became of a trial; later reports of one trial add to earlier ones."""
         self.keys.add(key_of(observation.candidate))
         self._told.setdefault(observation.number, []).append(observation)
+
+    def promote(self, paused: Sequence[int], count: int) -> list[int] | None:
+        """Say which trials that reached a rung go on to the next one.
+
+        Args:
+            paused: Numbers of the trials in question, at least one; the last report of each was told, was
+                at a rung below the last and did not fail.
+            count: At most so many go on now, at least 1.
+
+        Returns:
+            Numbers out of ``paused``, the most urgent first, possibly none; who asks may ask again for the
+            others, or give them up. ``None`` leaves the decision to successive halving.
+        """
+        return None
 
     def quality(self) -> dict[str, Any] | None:
         """How well the strategy predicts, JSON; ``None`` when it predicts nothing.

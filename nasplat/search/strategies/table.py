@@ -81,6 +81,7 @@ def make_strategy(
     exact: Mapping[int, Measure] | None = None,
     options: Mapping[str, Any] | None = None,
     starts: Sequence[tuple[str, Space]] = (),
+    fidelities: Sequence[int] = (),
 ) -> Strategy:
     """Make a strategy by name.
 
@@ -93,6 +94,7 @@ def make_strategy(
         exact: As for :class:`Strategy`.
         options: Settings of this strategy, such as ``{"population": 50}``.
         starts: As ``Strategy.starts``.
+        fidelities: As ``Strategy.fidelities``.
 
     Raises:
         UsageError: The name is not known, or an option is not one of this strategy.
@@ -107,6 +109,7 @@ def make_strategy(
         )
     made = found(space, objectives=objectives, seed=seed, cheap=cheap, exact=exact, **given)
     made.starts = tuple(starts)
+    made.fidelities = tuple(fidelities)
     return made
 
 
