@@ -1,9 +1,10 @@
 """The environment variables that nasplat reads, all of them, in one place.
 
-    NASPLAT_STORAGE   SQLAlchemy URL of the results database
-    NASPLAT_HOME      folder for runs, checkpoints and the default database
-    NASPLAT_CACHE     folder for decoded data; default: nasplat/ in XDG_CACHE_HOME or ~/.cache
-    NASPLAT_SEED      default seed of a study
+    NASPLAT_STORAGE       SQLAlchemy URL of the results database
+    NASPLAT_HOME          folder for runs, checkpoints and the default database
+    NASPLAT_CACHE         folder for decoded data; default: nasplat/ in XDG_CACHE_HOME or ~/.cache
+    NASPLAT_SEED          default seed of a study
+    NASPLAT_BENCH_DATA    folder of published tables for benchmarks
 
 An option on the command line overrides its variable.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from nasplat.errors import UsageError
 
 PREFIX = "NASPLAT_"
-KNOWN = ("STORAGE", "HOME", "CACHE", "SEED")
+KNOWN = ("STORAGE", "HOME", "CACHE", "SEED", "BENCH_DATA")
 
 
 def _read(name: str) -> str | None:
@@ -53,6 +54,12 @@ def seed() -> int:
         return int(value)
     except ValueError as error:
         raise UsageError(f"NASPLAT_SEED must be a whole number, got {value!r}") from error
+
+
+def bench_data() -> Path | None:
+    """The folder of published tables of results, ``NASPLAT_BENCH_DATA``; None where it is not set."""
+    given = _read("BENCH_DATA")
+    return Path(given).expanduser().resolve() if given else None
 
 
 def used() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Readers of published tables, one module for each source; each defines ``SOURCES``."""
