@@ -45,6 +45,8 @@ class Table:
         metrics: Direction of each metric, ``max`` or ``min``.
         objectives: Metrics that are searched for by default; at least one.
         reference: Where the table is from.
+        continues: Whether a training goes on from one fidelity to the next, so that only the difference is
+            paid; else each fidelity is a training of its own.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Table:
     metrics: Mapping[str, str]
     objectives: tuple[str, ...]
     reference: str = ""
+    continues: bool = False
     _rows: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
