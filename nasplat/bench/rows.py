@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -69,22 +68,33 @@ class Rows:
         for row in rng.sample(range(len(self.listed)), min(count, len(self.listed))):
             yield self.whole.build(self.listed[row])
 
-    def near(self, genotype: Genotype, other_than: Collection[Genotype] = ()) -> Genotype:
-        """The listed genotype nearest to one of the space."""
+    def near(
+        self,
+        genotype: Genotype,
+        other_than: Collection[Genotype] = (),
+        rng: random.Random | None = None,
+    ) -> Genotype:
+        """The listed genotype nearest to one of the space.
+
+        Args:
+            genotype: Any of the space.
+            other_than: Genotypes that are not meant.
+            rng: Decides between rows at one distance; None: the first of them.
+        """
         if genotype in self._places and genotype not in other_than:
             return genotype
-        for row in self._ranked(genotype, len(other_than) + 1):
+        for row in self._ranked(genotype, len(other_than) + 1, rng):
             if self.listed[row] not in other_than:
                 return self.listed[row]
         return self.listed[0]
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
         """The row nearest to a mutant, other than the genotype itself."""
-        return self.near(self.whole.mutate(genotype, rng), [genotype])
+        return self.near(self.whole.mutate(genotype, rng), [genotype], rng)
 
     def crossover(self, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
         """The row nearest to a child, other than its parents."""
-        return self.near(self.whole.crossover(one, other, rng), [one, other])
+        return self.near(self.whole.crossover(one, other, rng), [one, other], rng)
 
     def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
         """The nearest rows, the nearest first."""
@@ -96,9 +106,16 @@ class Rows:
         """What Optuna draws in the whole space, led to the nearest row."""
         return self.whole.build(self.near(self.whole.suggest(trial).genotype))
 
-    def _ranked(self, genotype: Genotype, count: int) -> list[int]:
+    def _ranked(
+        self, genotype: Genotype, count: int, rng: random.Random | None = None
+    ) -> list[int]:
+        """The nearest rows, the nearest first."""
         distance = np.abs(self.codes - self.whole.encode(genotype)).sum(1)
         count = min(count, len(distance))
-        nearest: NDArray[np.int64] = np.argpartition(distance, count - 1)[:count]
-        order = nearest[np.lexsort((nearest, distance[nearest]))]
-        return [int(row) for row in order]
+        reached = np.partition(distance, count - 1)[count - 1]
+        nearest = np.flatnonzero(distance <= reached)
+        ties = nearest
+        if rng is not None:
+            ties = np.random.default_rng(rng.getrandbits(32)).permutation(len(nearest))
+        order = nearest[np.lexsort((ties, distance[nearest]))]
+        return [int(row) for row in order[:count]]

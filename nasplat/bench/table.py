@@ -7,13 +7,14 @@ class, and everything that is measured is measured on it. It knows no strategy a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasplat.bench.identity import identities, identity
 from nasplat.bench.rows import Rows
 from nasplat.errors import UsageError, unknown
 
@@ -47,6 +48,7 @@ class Table:
         reference: Where the table is from.
         continues: Whether a training goes on from one fidelity to the next, so that only the difference is
             paid; else each fidelity is a training of its own.
+        covers: Whether every architecture of the space has a row, although not every genotype has.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Table:
     objectives: tuple[str, ...]
     reference: str = ""
     continues: bool = False
-    _rows: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+    covers: bool = False
 
     def __len__(self) -> int:
         return len(self.genotypes)
@@ -70,8 +72,8 @@ class Table:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether every genotype of the space has a row."""
-        return len(self.genotypes) == self.space.size()
+        """Whether every architecture of the space has a row."""
+        return self.covers or len(self.genotypes) == self.space.size()
 
     @cached_property
     def searched(self) -> Any:
@@ -84,10 +86,23 @@ class Table:
     @cached_property
     def first(self) -> NDArray[np.int64]:
         """For each row, the first row that computes the same, ``(n,)``."""
-        found = np.zeros(len(self.genotypes), dtype=np.int64)
-        for row, genotype in enumerate(self.genotypes):
-            found[row] = self._rows.setdefault(_key(self.space.build(genotype)), row)
-        return found
+        _, first, inverse = np.unique(
+            self._identities, axis=0, return_index=True, return_inverse=True
+        )
+        return np.asarray(first[inverse.reshape(-1)], dtype=np.int64)
+
+    @cached_property
+    def _identities(self) -> NDArray[np.uint8]:
+        return identities(self.space, self.genotypes)
+
+    @cached_property
+    def _by_identity(self) -> dict[bytes, int]:
+        rows = np.unique(self.first).tolist()
+        return {self._identities[row].tobytes(): row for row in rows}
+
+    @cached_property
+    def _by_genotype(self) -> dict[Genotype, int]:
+        return {genotype: row for row, genotype in enumerate(self.genotypes)}
 
     def row(self, candidate: Candidate) -> int:
         """The first row that computes what a candidate does.
@@ -95,9 +110,11 @@ class Table:
         Raises:
             UsageError: There is none.
         """
-        if not self._rows:
-            _ = self.first  # fills the index
-        row = self._rows.get(_key(candidate))
+        if candidate.version == self.space.version:
+            listed = self._by_genotype.get(candidate.genotype)
+            if listed is not None:
+                return int(self.first[listed])
+        row = self._by_identity.get(identity(candidate))
         if row is None:
             raise UsageError(
                 f"the table {self.name} has no row for {dict(candidate.genotype)}",
@@ -139,7 +156,3 @@ class Table:
         if known is None:
             return np.full(len(self.genotypes), float(fidelity))
         return np.asarray(known, dtype=float)
-
-
-def _key(candidate: Candidate) -> tuple[str, str]:
-    return candidate.digest, repr(sorted((candidate.recipe or {}).items()))
