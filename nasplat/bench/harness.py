@@ -1,0 +1,384 @@
+"""Runs a strategy or a peer on a table: candidates are proposed, results are looked up.
+
+Every proposal counts as an evaluation, also one that was evaluated before. With several fidelities a trial
+reports at the cheapest first; who goes on is decided by the strategy, or else by successive halving, and
+what counts is the cost. It knows no strategy in particular and stores nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasplat.bench.measures import Problem
+from nasplat.bench.peers import PEERS, Peer, check_options, make_peer
+from nasplat.errors import UsageError, unknown
+from nasplat.execute.rungs import rung_verdict
+from nasplat.predict.threads import one_thread
+from nasplat.search.strategies.base import Observation, Strategy
+from nasplat.search.strategies.table import known_strategies, make_strategy
+
+if TYPE_CHECKING:
+    from nasplat.bench.table import Table
+    from nasplat.space.candidate import Candidate
+
+Floats = NDArray[np.float64]
+
+BATCH = 5
+"""Candidates asked for at once, by default."""
+ETA = 3.0
+"""One in so many trials goes on beyond a rung where successive halving decides."""
+
+
+@dataclass
+class Trace:
+    """What became of one search.
+
+    Attributes:
+        strategy: Name of the strategy or peer.
+        options: Its settings.
+        seed: Its seed.
+        objectives: Names of the metrics.
+        fidelities: Rungs; one where trials report once.
+        evaluations: Evaluations, or cost in trainings at the last fidelity, that were granted.
+        batch: Candidates asked for at once.
+        rows: Row of the table of each report, in order.
+        levels: Fidelity of each report.
+        cost: Spent after each report: evaluations, or trainings at the last fidelity.
+        values: Results, minimised; NaN where one failed.
+        asked: For each question how many results were known and how many candidates came back.
+        seconds: How long each of these questions took.
+    """
+
+    strategy: str
+    options: dict[str, Any]
+    seed: int
+    objectives: tuple[str, ...]
+    fidelities: tuple[int, ...]
+    evaluations: int
+    batch: int
+    rows: list[int] = field(default_factory=list)
+    levels: list[int] = field(default_factory=list)
+    cost: list[float] = field(default_factory=list)
+    values: list[tuple[float, ...]] = field(default_factory=list)
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The strategy with its settings."""
+        told = ", ".join(f"{name}={value}" for name, value in sorted(self.options.items()))
+        return f"{self.strategy} ({told})" if told else self.strategy
+
+    @property
+    def complete(self) -> tuple[Floats, Floats]:
+        """Values ``(n, m)`` and costs ``(n,)`` of the reports at the last fidelity."""
+        last = np.array(self.levels) == self.fidelities[-1]
+        values = np.array(self.values, dtype=float).reshape(-1, len(self.objectives))
+        return values[last], np.array(self.cost)[last]
+
+    @property
+    def seconds_per_proposal(self) -> float:
+        """Mean time that a proposal took."""
+        proposed = sum(count for _, count in self.asked)
+        return sum(self.seconds) / max(1, proposed)
+
+    def note(self, row: int, level: int, cost: float, values: tuple[float, ...]) -> None:
+        """Add a report."""
+        self.rows.append(row)
+        self.levels.append(level)
+        self.cost.append(cost)
+        self.values.append(values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field by name; a failed result is ``None``."""
+        data = asdict(self)
+        failed = np.isnan(np.array(self.values).reshape(len(self.values), -1)).any(1)
+        data["values"] = [
+            None if bad else list(row) for row, bad in zip(self.values, failed, strict=True)
+        ]
+        data["seconds"] = [float(f"{second:.4g}") for second in self.seconds]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trace:
+        """Decode :meth:`to_json`."""
+        failed = (np.nan,) * len(data["objectives"])
+        fields = dict(data)
+        fields["values"] = [failed if row is None else tuple(row) for row in data["values"]]
+        fields["asked"] = [(told, count) for told, count in data["asked"]]
+        for name in ("objectives", "fidelities"):
+            fields[name] = tuple(data[name])
+        return cls(**fields)
+
+
+def known_searchers() -> list[str]:
+    """Names that :func:`run` takes: peers, and the strategies of nasplat."""
+    return sorted({*PEERS, *known_strategies()})
+
+
+def check(
+    problem: Problem, strategy: str, evaluations: int, options: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse a search that cannot be run, before anything is started.
+
+    Raises:
+        UsageError: The strategy is not known or does not take an option, fewer than one evaluation is asked
+            for or more than the table has architectures, or a peer is to see several fidelities.
+    """
+    if strategy not in PEERS and ".py:" not in strategy and strategy not in known_strategies():
+        raise unknown(
+            "strategy",
+            strategy,
+            known_searchers(),
+            UsageError,
+            hint="A strategy of your own is given as file.py:Class.",
+        )
+    if strategy in PEERS:
+        check_options(strategy, options or {})
+        if len(problem.fidelities) > 1:
+            raise UsageError(
+                f"{strategy} is told of complete trials only, and cannot be run at the fidelities "
+                f"{', '.join(map(str, problem.fidelities))}",
+                hint=f"Those that can: {', '.join(sorted(set(known_strategies()) - set(PEERS)))}",
+            )
+    if evaluations < 1:
+        raise UsageError(f"evaluations must be at least 1, got {evaluations}")
+    if evaluations > problem.size:
+        raise UsageError(
+            f"{problem.table} has {problem.size} architectures, fewer than the {evaluations} "
+            "evaluations that are asked for",
+            hint=f"Ask for at most {problem.size}: --evaluations {problem.size}",
+        )
+
+
+def run(
+    table: Table,
+    strategy: str,
+    *,
+    evaluations: int,
+    seed: int,
+    objectives: Sequence[str] | None = None,
+    batch: int = BATCH,
+    options: Mapping[str, Any] | None = None,
+    fidelities: Sequence[int] | None = None,
+) -> Trace:
+    """Search a table once.
+
+    Args:
+        table: The table.
+        strategy: Name of a peer or of a strategy, or ``file.py:Class``.
+        evaluations: How many; with several fidelities the cost that may be spent, in trainings at the last.
+        seed: Of everything random.
+        objectives: Names of metrics; those of the table by default.
+        batch: Candidates asked for at once, at least 1.
+        options: Settings of the strategy.
+        fidelities: Rungs, rising; the highest alone by default.
+
+    Raises:
+        UsageError: As for :func:`check` and :meth:`Problem.of`; or ``batch`` is below 1.
+    """
+    problem = Problem.of(table, objectives, fidelities)
+    return run_problem(
+        table, problem, strategy, evaluations=evaluations, seed=seed, batch=batch, options=options
+    )
+
+
+def run_problem(
+    table: Table,
+    problem: Problem,
+    strategy: str,
+    *,
+    evaluations: int,
+    seed: int,
+    batch: int = BATCH,
+    options: Mapping[str, Any] | None = None,
+) -> Trace:
+    """As :func:`run`, for a problem that was worked out before."""
+    check(problem, strategy, evaluations, options)
+    if batch < 1:
+        raise UsageError(f"a batch holds at least 1 candidate, got {batch}")
+    trace = Trace(
+        strategy=strategy,
+        options=dict(options or {}),
+        seed=seed,
+        objectives=problem.objectives,
+        fidelities=problem.fidelities,
+        evaluations=evaluations,
+        batch=batch,
+    )
+    with single_thread():
+        _Run(table, problem, trace).run()
+    return trace
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Compute on one thread inside the block: searches run side by side, and times are those of one core."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with one_thread():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Run:
+    """One search under way."""
+
+    def __init__(self, table: Table, problem: Problem, trace: Trace) -> None:
+        self.table = table
+        self.trace = trace
+        self.rungs = problem.fidelities
+        self.values = {rung: table.values(problem.objectives, rung) for rung in self.rungs}
+        self.price = {rung: _price(table, rung, self.rungs[-1]) for rung in self.rungs}
+        self.trials: list[Candidate] = []
+        self.reached: dict[int, int] = {}
+        self.spent = 0.0
+
+    def run(self) -> None:
+        trace, number = self.trace, len(self.trace.objectives)
+        if trace.strategy in PEERS:
+            peer = make_peer(
+                trace.strategy,
+                self.table.searched,
+                objectives=number,
+                seed=trace.seed,
+                options=trace.options,
+            )
+            self._search_peer(peer)
+            return
+        strategy = make_strategy(
+            trace.strategy,
+            self.table.searched,
+            objectives=number,
+            seed=trace.seed,
+            options=trace.options,
+            fidelities=self.rungs,
+        )
+        if len(self.rungs) == 1:
+            self._search(strategy)
+        else:
+            self._search_rungs(strategy)
+
+    def _search_peer(self, peer: Peer) -> None:
+        while (left := self.trace.evaluations - len(self.trials)) > 0:
+            candidates = self._timed(partial(peer.ask, min(self.trace.batch, left)))
+            if not candidates:
+                return
+            for candidate in candidates:
+                self.trials.append(candidate)
+                values = self._report(len(self.trials) - 1, self.rungs[0])
+                peer.tell(candidate, values)
+
+    def _search(self, strategy: Strategy) -> None:
+        while (left := self.trace.evaluations - len(self.trials)) > 0:
+            if not self._ask(strategy, min(self.trace.batch, left)):
+                return
+
+    def _search_rungs(self, strategy: Strategy) -> None:
+        """Alternate between trials that go on and new ones until the cost is spent."""
+        paused: list[int] = []
+        going: list[int] = []
+        at_rung: dict[int, dict[int, tuple[float, ...]]] = {rung: {} for rung in self.rungs}
+        while self.spent < self.trace.evaluations:
+            if paused:
+                wanted = strategy.promote(paused, self.trace.batch)
+                if wanted is None:
+                    going += [one for one in paused if self._halved(strategy, one, at_rung)]
+                    paused = []
+                else:
+                    going = [one for one in wanted if one in paused][: self.trace.batch]
+                    paused = [one for one in paused if one not in going]
+            now, going = going[: self.trace.batch], going[self.trace.batch :]
+            for number in now:
+                rung = self.rungs[self.rungs.index(self.reached[number]) + 1]
+                if self._continue(strategy, number, rung):
+                    paused.append(number)
+            room = self.trace.batch - len(now)
+            met = self._ask(strategy, room) if room else []
+            paused += [number for number in met if self.reached[number] != self.rungs[-1]]
+            if not now and not met and not going:
+                return
+
+    def _ask(self, strategy: Strategy, count: int) -> list[int]:
+        """Evaluate new candidates at the first fidelity; the numbers of those that did not fail."""
+        proposals = self._timed(partial(strategy.ask, count))
+        first = len(self.trials)
+        self.trials += [proposal.candidate for proposal in proposals]
+        numbers = range(first, len(self.trials))
+        return [
+            number
+            for number in numbers
+            if self._continue(strategy, number, self.rungs[0]) or len(self.rungs) == 1
+        ]
+
+    def _continue(self, strategy: Strategy, number: int, rung: int) -> bool:
+        """Train a trial up to a rung and tell the strategy; whether it may go on beyond."""
+        values = self._report(number, rung)
+        last = rung == self.rungs[-1]
+        self.reached[number] = rung
+        strategy.tell(
+            Observation(
+                number,
+                self.trials[number],
+                values,
+                fidelity=rung,
+                final=last or values is None,
+            )
+        )
+        return values is not None and not last
+
+    def _halved(
+        self,
+        strategy: Strategy,
+        number: int,
+        at_rung: dict[int, dict[int, tuple[float, ...]]],
+    ) -> bool:
+        """Whether successive halving lets a trial go on; one that it stops has had its last word."""
+        rung = self.reached[number]
+        row = self.values[rung][self.table.row(self.trials[number])]
+        values = tuple(float(value) for value in row)
+        goes_on = rung_verdict(list(at_rung[rung].values()), values, ETA)
+        at_rung[rung][number] = values
+        if not goes_on:
+            strategy.tell(Observation(number, self.trials[number], values, fidelity=rung))
+        return goes_on
+
+    def _report(self, number: int, rung: int) -> tuple[float, ...] | None:
+        """Look a result up and charge for it."""
+        row = self.table.row(self.trials[number])
+        met = tuple(float(value) for value in self.values[rung][row])
+        if len(self.rungs) == 1:
+            self.spent += 1.0
+        else:
+            price = self.price[rung][row]
+            before = self.reached.get(number)
+            if before is not None and self.table.continues:
+                price -= self.price[before][row]
+            self.spent += float(price)
+        self.trace.note(row, rung, self.spent, met)
+        return None if any(np.isnan(met)) else met
+
+    def _timed(self, ask: Callable[[], list[Any]]) -> list[Any]:
+        told, begun = len(self.trace.rows), time.perf_counter()
+        answer = ask()
+        self.trace.seconds.append(time.perf_counter() - begun)
+        self.trace.asked.append((told, len(answer)))
+        return answer
+
+
+def _price(table: Table, rung: int, last: int) -> Floats:
+    """Device time of every row up to a rung, in mean trainings up to the last; unknown ones as the mean."""
+    seconds, whole = table.seconds(rung), float(np.nanmean(table.seconds(last)))
+    return np.asarray(np.where(np.isnan(seconds), np.nanmean(seconds), seconds) / whole)
