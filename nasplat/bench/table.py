@@ -132,7 +132,7 @@ class Table:
             fidelity: One of :attr:`fidelities`; the highest by default.
 
         Raises:
-            UsageError: A metric or the fidelity is not known.
+            UsageError: A metric or the fidelity is not known, or a metric does not vary.
         """
         at = self.fidelities[-1] if fidelity is None else fidelity
         if at not in self.results:
@@ -148,7 +148,27 @@ class Table:
         table = np.stack(columns, axis=1)
         table[~np.isfinite(table).all(1)] = np.nan
         table[self.first != np.arange(len(table))] = np.nan
+        for name, column in zip(objectives, table.T, strict=True):
+            known = np.unique(column[np.isfinite(column)])
+            if len(known) < 2:
+                met = (
+                    f"is {abs(known[0]):g} wherever it is known" if len(known) else "has no results"
+                )
+                raise UsageError(
+                    f"the metric {name} of {self.name} {met}, so there is nothing to search for",
+                    hint="Choose other objectives.",
+                )
         return table
+
+    def missing(self) -> list[Genotype]:
+        """Genotypes of the space whose architecture has no row; looks at every one of them."""
+        every = list(self.space.genotypes())
+        met = identities(self.space, every)
+        return [
+            genotype
+            for genotype, one in zip(every, met, strict=True)
+            if one.tobytes() not in self._by_identity
+        ]
 
     def seconds(self, fidelity: int) -> Floats:
         """Device seconds of every row up to a fidelity, ``(n,)``; the fidelity itself where unknown."""
