@@ -242,3 +242,14 @@ def test_every_norm_form_costs_what_its_module_has_wherever_it_stands() -> None:
             module = op.module(item)
             assert op.cost(item).params == sum(p.numel() for p in module.parameters()), form
             assert module.eval()(item.example(2)).shape == (2, *item.shape)
+
+
+def test_a_group_norm_is_exact_however_its_input_lies_in_memory() -> None:
+    torch.manual_seed(0)
+    x = 1 + 0.03 * torch.randn(2, 4, 8, 8)
+    norm = modules.GroupNorm(4, 4, rank=2)
+    with torch.no_grad():
+        expected = torch.nn.functional.instance_norm(x.double())
+        for form in (torch.contiguous_format, torch.channels_last):
+            met = norm(x.contiguous(memory_format=form))
+            torch.testing.assert_close(met.double(), expected, atol=5e-5, rtol=0)

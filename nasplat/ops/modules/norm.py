@@ -167,7 +167,8 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         x = input.movedim(-1, 1) if self.last else input
-        x = torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        # With the channels last in memory torch subtracts squares on the CPU, which loses half the digits.
+        x = torch.group_norm(x.contiguous(), self.num_groups, self.weight, self.bias, self.eps)
         return x.movedim(1, -1) if self.last else x
 
 
