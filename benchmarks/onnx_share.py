@@ -4,9 +4,9 @@
 
 Candidates are exported in floating point with an open batch axis and compared at a batch of three. Prints the
 share whose largest difference is at most 1e-4, relative to the largest output where that is above 1, and what
-went wrong with the others: declared by an op, or unsteady, which means that torch gives another result too when
-weights move by a millionth: a hard choice (the largest k, say) is a tie up to rounding, or a norm blows up
-something all but constant. Some seconds for a candidate.
+went wrong with the others: declared by an op, or unsteady, which means that torch gives another result too
+when weights move by a millionth: a hard choice (the largest k, say) is a tie up to rounding, or a norm blows
+up something all but constant. Some seconds for a candidate.
 """
 
 from __future__ import annotations
