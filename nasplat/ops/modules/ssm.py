@@ -224,12 +224,13 @@ class XLSTM(nn.Module):
         past = keep.cumsum(2)
         if scores is None:
             return _running_mean(into - past, value)
-        logs = past.unsqueeze(3) - past.unsqueeze(2) + into.unsqueeze(2)
+        logs = past.unsqueeze(3) - (past - into).unsqueeze(2)
         logs = logs.masked_fill(self.mask, float("-inf"))
-        top = logs.amax(3, keepdim=True)
+        # Both sides of the quotient are scaled by it, so that its gradient is none.
+        top = logs.detach().amax(3, keepdim=True)
         weights = (logs - top).exp() * scores
         total = torch.maximum(weights.sum(3, keepdim=True).abs(), (-top).exp())
-        return torch.matmul(weights / (total + 1e-6), value)
+        return torch.matmul(weights, value) / (total + 1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         axes = list(x.shape[2:]) if self.rank else []
