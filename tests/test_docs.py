@@ -71,7 +71,7 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
     packages = {path.parent.name for path in (ROOT / "nasplat").glob("*/__init__.py")}
     assert rooms == packages
     folders = set(re.findall(r"^(\w+)/ ", text, re.MULTILINE))
-    ignored = {"runs", "exports", "build", "dist"}
+    ignored = {"runs", "exports", "bench", "build", "dist"}
     present = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."}
     assert folders == present - ignored
 

@@ -20,6 +20,7 @@ from typing import Annotated
 import typer
 
 from nasplat.cli import (
+    bench,
     database,
     doctor,
     export,
@@ -60,6 +61,7 @@ app.add_typer(space.app, name="space")
 app.add_typer(op.app, name="op")
 app.add_typer(survey.app, name="survey")
 app.add_typer(task.app, name="task")
+app.add_typer(bench.app, name="bench")
 app.add_typer(new.app, name="new")
 app.add_typer(database.app, name="db")
 

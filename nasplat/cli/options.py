@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,3 +78,28 @@ def chosen_study(store: Store, name: str | None) -> str:
     if len(names) > 1:
         raise UsageError(f"which study? {store.url} has {len(names)}: {', '.join(names)}")
     return names[0]
+
+
+def words(given: Sequence[str], kind: str) -> list[str]:
+    """The names in words such as ``a,b``, each once.
+
+    Raises:
+        UsageError: There is none.
+    """
+    names = [name.strip() for word in given for name in word.split(",")]
+    found = list(dict.fromkeys(filter(None, names)))
+    if not found:
+        raise UsageError(f"--{kind} names nothing: {','.join(given)!r}")
+    return found
+
+
+def numbers(text: str, kind: str) -> list[int]:
+    """Whole numbers above 0 such as ``12,200``, rising.
+
+    Raises:
+        UsageError: There is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--{kind} takes whole numbers above 0 with commas, got {text!r}")
+    return sorted({int(part) for part in parts})

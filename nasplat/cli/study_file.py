@@ -55,7 +55,7 @@ def merged(file: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(found.get(name), str):
             found[name] = [found[name]]
     if "option" in found:
-        found["option"] = _options(found["option"])
+        found["option"] = option_values(found["option"])
     return {_RENAMED.get(name, name): value for name, value in found.items()}
 
 
@@ -88,7 +88,7 @@ def _read(file: Path, known: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _options(given: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
+def option_values(given: Mapping[str, Any] | Sequence[str]) -> dict[str, Any]:
     """``NAME=VALUE`` words as a mapping; values are JSON where they are JSON."""
     if isinstance(given, Mapping):
         return dict(given)
