@@ -58,7 +58,7 @@ from nasplat.space.quantised import Quantised
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Steps
 
-TASK = "stdlib-text?size=131072"
+TASK = "stdlib-text?size=32768"
 """The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
     "language": Types({"ids": Ids(64, 256)}, {"logits": Tokens(64, 256)}),

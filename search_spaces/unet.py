@@ -23,7 +23,7 @@ Size follows from the input by one rule (:meth:`Sizes.of`):
     96x96x96     4, 5     16 .. 32                 2.1e+31      1.9 M .. 99 M
 
 Command:
-    nasplat search --space unet --task 'scenes?size=16&digits=2' --budget 10min
+    nasplat search --space unet --budget 10min
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from nasplat.space.skips import Paired
 from nasplat.space.space import Space
 from nasplat.space.wiring import Decided, Pick, Shared, Steps, Tap
 
-TASK = "scenes?size=16&digits=2"
+TASK = "scenes?size=16&digits=2&classes=3&count=200"
 """The task that it is searched on unless told otherwise."""
 EXAMPLES: Mapping[str, Types] = {
     "image": Types({"image": Image(1, 32, 32)}, {"pixels": Image(11, 32, 32)}),

@@ -40,7 +40,7 @@ from nasplat.space.load import default_task, load_space
 from nasplat.space.space import Space
 from nasplat.tasks.base import Task
 from nasplat.tasks.load import load_task
-from nasplat.tasks.recipe import Recipe
+from nasplat.tasks.recipe import Recipe, batch_size_for
 
 _OP_SAMPLES = 32  # random candidates that are searched for ops of the user's own
 _SHARE_SAMPLES = 200  # random candidates that tell which share keeps the cheap constraints
@@ -144,7 +144,8 @@ def make_plan(
         eta: One in ``eta`` trials goes on beyond a rung.
         final_epochs: Length of the training of winners; by default twice ``epochs``.
         device: Name of the device that latency is measured on.
-        recipe: Fields of the training recipe that differ from its defaults.
+        recipe: Fields of the training recipe that differ from its defaults; the batch size is by default
+            smaller where there are few training examples.
         evaluator: Spec of the evaluator; by default training.
         op_files: Files that define ops beyond the library's.
         within: Designs of the space, or rules ``PATTERN=VALUE,VALUE``, that every candidate keeps to.
@@ -186,7 +187,7 @@ def make_plan(
         profile=str(Path(workers).resolve()) if workers.endswith(".toml") else workers,
         executor=executor,
         evaluator=spec,
-        recipe=dict(recipe or {}),
+        recipe={"batch_size": batch_size_for(made.sizes["train"])} | dict(recipe or {}),
         op_files=_op_files(space, found, op_files),
         final_epochs=final_epochs or 2 * epochs,
     )

@@ -25,6 +25,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "quantisation": ("qat", "ptq", "reparameterised", "data_free"),
 }
 
+STEPS = 20
+"""Steps that an epoch has at least, where batches of ``SMALLEST_BATCH`` allow it."""
+SMALLEST_BATCH = 8
+"""Examples from which the statistics of a batch say something of the others."""
+
 #: Smallest and largest value; both belong to the range.
 RANGES: Mapping[str, tuple[float, float]] = {
     "lr": (1e-6, 10.0),
@@ -174,3 +179,14 @@ class Recipe:
         if self.schedule == "linear":
             return self.lr * (1 - done)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def batch_size_for(examples: int) -> int:
+    """The batch size for so many training examples: the default, halved until an epoch has ``STEPS``.
+
+    Few examples in large batches are few steps, of which a model learns little in a rung.
+    """
+    size = Recipe.batch_size
+    while size > SMALLEST_BATCH and examples < STEPS * size:
+        size //= 2
+    return size

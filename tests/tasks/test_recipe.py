@@ -9,7 +9,14 @@ import pytest
 
 from nasplat.errors import UsageError
 from nasplat.tasks.augment import Augment
-from nasplat.tasks.recipe import CHOICES, RANGES, Recipe
+from nasplat.tasks.recipe import (
+    CHOICES,
+    RANGES,
+    SMALLEST_BATCH,
+    STEPS,
+    Recipe,
+    batch_size_for,
+)
 
 
 def test_a_recipe_goes_to_json_and_back() -> None:
@@ -102,3 +109,11 @@ def test_augmentation_follows_level_and_kind_of_images() -> None:
     strong = Recipe(augment="strong").augmentation(natural=False)
     assert light is not None and light.flip and not light.erase
     assert strong is not None and not strong.flip and strong.erase and strong.shift > light.shift
+
+
+@pytest.mark.parametrize(
+    ("examples", "size"), [(1_000_000, 64), (1280, 64), (1279, 32), (460, 16), (160, 8), (3, 8)]
+)
+def test_few_examples_come_in_small_batches(examples: int, size: int) -> None:
+    assert batch_size_for(examples) == size
+    assert size == SMALLEST_BATCH or examples >= STEPS * size
