@@ -23,7 +23,7 @@ UNSTEADY = 1
 @pytest.mark.parametrize("name", SPACES)
 def test_random_candidates_run_the_same_in_onnx_runtime(name: str) -> None:
     unsteady = 0
-    for number, graph in enumerate(floating_candidates(name, CANDIDATES, seed=2)):
+    for number, graph in enumerate(floating_candidates(name, CANDIDATES, seed=0)):
         met = difference(graph)
         if not met <= LARGEST_DIFFERENCE:
             assert unsteadiness(graph) > LARGEST_DIFFERENCE, f"candidate {number}: {met:.1e}"
