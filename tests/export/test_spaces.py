@@ -20,6 +20,7 @@ UNSTEADY = 1
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SPACES)
 def test_random_candidates_run_the_same_in_onnx_runtime(name: str) -> None:
     unsteady = 0
