@@ -35,6 +35,7 @@ class Rows:
         self.whole = space
         self.listed = list(genotypes)
         self.codes = np.array([space.encode(genotype) for genotype in genotypes], dtype=np.float32)
+        self._known: dict[int, list[int]] = {}
         self._places = {genotype: row for row, genotype in enumerate(self.listed)}
 
     def __getattr__(self, name: str) -> Any:
@@ -89,8 +90,13 @@ class Rows:
         return self.listed[0]
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """The row nearest to a mutant, other than the genotype itself."""
-        return self.near(self.whole.mutate(genotype, rng), [genotype], rng)
+        """One of the neighbours, the nearer the more likely; what is not listed mutates in the space."""
+        if genotype not in self._places:
+            return self.near(self.whole.mutate(genotype, rng), [genotype], rng)
+        if len(self.listed) == 1:
+            return genotype
+        around = self._around(self._places[genotype])
+        return self.listed[around[int(len(around) * rng.random() ** 2)]]
 
     def crossover(self, one: Genotype, other: Genotype, rng: random.Random) -> Genotype:
         """The row nearest to a child, other than its parents."""
@@ -98,13 +104,21 @@ class Rows:
 
     def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
         """The nearest rows, the nearest first."""
-        for row in self._ranked(genotype, NEIGHBOURS + 1):
-            if self.listed[row] != genotype:
-                yield self.listed[row]
+        if genotype in self._places:
+            yield from (self.listed[row] for row in self._around(self._places[genotype]))
+        else:
+            yield from (self.listed[row] for row in self._ranked(genotype, NEIGHBOURS))
 
     def suggest(self, trial: Trial) -> Candidate:
         """What Optuna draws in the whole space, led to the nearest row."""
         return self.whole.build(self.near(self.whole.suggest(trial).genotype))
+
+    def _around(self, row: int) -> list[int]:
+        """The neighbours of a row, the nearest first; found once."""
+        if row not in self._known:
+            ranked = self._ranked(self.listed[row], NEIGHBOURS + 1, random.Random(row))
+            self._known[row] = [other for other in ranked if other != row][:NEIGHBOURS]
+        return self._known[row]
 
     def _ranked(
         self, genotype: Genotype, count: int, rng: random.Random | None = None

@@ -13,11 +13,15 @@ from scipy.stats import norm, rankdata
 Floats = NDArray[np.float64]
 
 
+END = 5
+"""Values at either end by which the map goes on beyond them."""
+
+
 class RankNormal:
     """Rank → normal quantile, fitted on observed values.
 
-    Equal values share the mean of their ranks. Beyond the observed range the map goes on with the mean
-    slope of the fitted one.
+    Equal values share the mean of their ranks. Beyond the observed range the map goes on with the slope
+    at that end.
 
     Args:
         values: Observed values ``(n,)``, at least one, finite.
@@ -29,19 +33,29 @@ class RankNormal:
         scores = norm.ppf((rankdata(observed) - 0.375) / (len(observed) + 0.25))
         self.values, first = np.unique(observed, return_index=True)
         self.scores = scores[first]
-        reach = self.values[-1] - self.values[0]
-        self.slope = (self.scores[-1] - self.scores[0]) / reach if reach > 0 else 1.0
+        self.slopes = self._slope(slice(0, END)), self._slope(slice(-END, None))
 
     def forward(self, values: ArrayLike) -> Floats:
         """Normal scores of values, of any shape."""
         given = np.asarray(values, dtype=float)
         inside = np.interp(given, self.values, self.scores)
-        beyond = given - np.clip(given, self.values[0], self.values[-1])
-        return np.asarray(inside + self.slope * beyond)
+        low, high = self.slopes
+        under = np.minimum(given - self.values[0], 0.0)
+        over = np.maximum(given - self.values[-1], 0.0)
+        return np.asarray(inside + low * under + high * over)
 
     def backward(self, scores: ArrayLike) -> Floats:
         """Values of normal scores, of any shape."""
         given = np.asarray(scores, dtype=float)
         inside = np.interp(given, self.scores, self.values)
-        beyond = given - np.clip(given, self.scores[0], self.scores[-1])
-        return np.asarray(inside + beyond / self.slope)
+        low, high = self.slopes
+        under = np.minimum(given - self.scores[0], 0.0)
+        over = np.maximum(given - self.scores[-1], 0.0)
+        return np.asarray(inside + under / low + over / high)
+
+    def _slope(self, part: slice) -> float:
+        """Scores per value at one end."""
+        values, scores = self.values[part], self.scores[part]
+        return (
+            float((scores[-1] - scores[0]) / (values[-1] - values[0])) if len(values) > 1 else 1.0
+        )

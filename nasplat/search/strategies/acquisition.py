@@ -1,8 +1,9 @@
-"""Expected improvement of the dominated volume, in closed form for any number of objectives.
+"""Expected improvement of the dominated volume for any number of objectives.
 
-For independent normal predictions the expected hypervolume improvement is a sum over boxes that tile what
-the front leaves open, each term a product over objectives [Yang2019]; with one objective it is the usual
-expected improvement. Knows numbers only.
+For independent predictions the expected hypervolume improvement is a sum over boxes that tile what the
+front leaves open, each term a product over objectives [Yang2019]; with one objective it is the usual
+expected improvement. A prediction is given as values with weights, so that what is modelled on another
+scale (ranks) is still judged on the scale of the volume. Knows numbers only.
 
 References:
     [Yang2019] K. Yang et al. Efficient computation of expected hypervolume improvement using box
@@ -16,7 +17,6 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from nasplat.search import pareto
 
@@ -55,30 +55,26 @@ class OpenBoxes:
         self.cells = np.array(cells, dtype=int).reshape(len(cells), objectives - 1)
         self.tops = height.min(1) if len(points) else np.full(len(cells), reference[-1])
 
-    def expected_improvement(self, mean: Floats, std: Floats) -> Floats:
-        """Expected volume added by each of some independent normal predictions.
+    def expected_improvement(self, values: Floats, weights: Floats) -> Floats:
+        """Expected volume added by each of some predictions with independent objectives.
 
         Args:
-            mean: ``(n, m)``.
-            std: ``(n, m)``, at least 0.
+            values: Values that each objective may take, ``(n, m, q)``.
+            weights: How likely each of the ``q`` is, ``(q,)``; their sum is 1.
 
         Returns:
             Expected gain, ``(n,)``, at least 0.
         """
         tops, row_of_top = np.unique(self.tops, return_inverse=True)
-        gain = _below(tops, mean[:, -1], std[:, -1])[:, row_of_top]
+        gain = _below(tops, values[:, -1], weights)[:, row_of_top]
         for axis, edge in enumerate(self.edges):
-            steps = np.diff(_below(edge, mean[:, axis], std[:, axis]), axis=1)
+            reached = _below(edge[1:], values[:, axis], weights)
+            steps = np.diff(reached, axis=1, prepend=0.0)
             gain = gain * steps[:, self.cells[:, axis]]
         return np.asarray(gain.sum(1))
 
 
-def _below(levels: Floats, mean: Floats, std: Floats) -> Floats:
-    """Expected distance by which a normal variable falls below each level, ``(n, levels)``."""
-    deviation = np.maximum(std, 1e-9)[:, None]
-    gap = levels[None, :] - mean[:, None]
-    finite = np.isfinite(gap)
-    scaled = np.where(finite, gap, 0.0) / deviation
-    density = np.exp(-0.5 * scaled**2) / np.sqrt(2 * np.pi)
-    expected = deviation * (scaled * ndtr(scaled) + density)
-    return np.where(finite, expected, 0.0)
+def _below(levels: Floats, values: Floats, weights: Floats) -> Floats:
+    """Expected distance by which values ``(n, q)`` fall below each level, ``(n, levels)``."""
+    gaps = np.maximum(levels[None, :, None] - values[:, None, :], 0.0)
+    return np.asarray(gaps @ weights)

@@ -2,9 +2,10 @@
 
 Ten first candidates, half of them spread over the space. Then, for each turn: one Gaussian process for
 each objective on features of the typed graph; a pool of random candidates and of variations of the
-best results, refined once more around the most promising; expected hypervolume improvement, times the
+best results, twice refined around the most promising; expected hypervolume improvement, times the
 probability of feasibility; and a batch chosen one by one, each time believing the predictions of those
-chosen before and of those under evaluation.
+chosen before and of those under evaluation. Of a thousand genotypes that are looked at, a model of the
+decisions alone picks those that are built.
 
 The models must earn their say: it grows with their left-out rank correlation, and where it is short of 1,
 some places of a batch go to plain variation of the best results and to random candidates instead.
@@ -23,6 +24,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasplat.errors import UsageError
 from nasplat.predict.features import Extra, Features
@@ -33,8 +35,13 @@ from nasplat.search.strategies.selection import best_first, front_size
 from nasplat.search.strategies.surrogate import Guess, Surrogate
 
 if TYPE_CHECKING:
+    from nasplat.space.candidate import Candidate
     from nasplat.space.genotype import Genotype
 
+Floats = NDArray[np.float64]
+
+FURTHER = 0.3
+"""Probability that a mutant mutates on."""
 SAMPLE = 64
 """Random candidates that settle the features of a space."""
 REFINED = 8
@@ -49,9 +56,10 @@ class Guided(Strategy):
     Args:
         space: As for every strategy; so are the other arguments not listed here.
         first: Candidates before anything is modelled, at least 2.
-        drawn: Random candidates in the pool.
-        varied: Variations of the best results in the pool, about.
+        drawn: Random genotypes that are looked at.
+        varied: Variations of the best results that are looked at, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
+        built: Of each of these four lots, how many are built and judged as graphs.
         extra: Further numbers of a candidate by name, such as zero-cost scores.
     """
 
@@ -62,22 +70,24 @@ class Guided(Strategy):
         space: Any,
         *,
         first: int = 10,
-        drawn: int = 64,
-        varied: int = 160,
-        refined: int = 64,
+        drawn: int = 512,
+        varied: int = 512,
+        refined: int = 256,
+        built: int = 64,
         extra: Extra | None = None,
         **options: Any,
     ) -> None:
         super().__init__(space, **options)
-        if first < 2 or min(drawn, varied, refined) < 0:
+        if first < 2 or min(drawn, varied, refined, built) < 0:
             raise UsageError(
                 "guided needs at least 2 first candidates and a pool of sizes from 0, "
-                f"got {first=}, {drawn=}, {varied=}, {refined=}"
+                f"got {first=}, {drawn=}, {varied=}, {refined=}, {built=}"
             )
         self.first = first
         self.drawn = drawn
         self.varied = varied
         self.refined = refined
+        self.built = built
         self.extra = extra
         self._learned: tuple[int, Surrogate | None] = (-1, None)
 
@@ -114,7 +124,7 @@ class Guided(Strategy):
     def _sample(self) -> list[Known]:
         """The fixed random candidates; the first of them settle the features."""
         rng = random.Random(f"{self.name} sample {self.seed}")
-        genotypes = [self.space.sample(rng) for _ in range(max(SAMPLE, self.drawn))]
+        genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
         return self._pool.know(genotypes)
 
     @cached_property
@@ -123,7 +133,7 @@ class Guided(Strategy):
         genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
         seen = [self.space.build(genotype) for genotype in dict.fromkeys(genotypes)]
         features = Features(seen, encode=self.space.encode, extra=self.extra)
-        return Pool(self.space, features, self.cheap, self.exact, self.seed)
+        return Pool(self.space, features, self.cheap, self.exact)
 
     def _surrogate(self) -> Surrogate | None:
         reports = sum(len(trial) for trial in self.trials)
@@ -131,7 +141,13 @@ class Guided(Strategy):
             valued = any(seen.values is not None for trial in self.trials for seen in trial)
             made = None
             if valued and self._pool.features.columns:
-                made = Surrogate(self.trials, self._pool, self.objectives, list(self.exact))
+                made = Surrogate(
+                    self.trials,
+                    self._pool.rows,
+                    self._pool.features.groups,
+                    self.objectives,
+                    list(self.exact),
+                )
             self._learned = (reports, made)
         return self._learned[1]
 
@@ -177,27 +193,67 @@ class Guided(Strategy):
     def _candidates(
         self, turn: Turn, surrogate: Surrogate, parents: Sequence[Observation]
     ) -> list[Known]:
-        """The pool of this turn: random, varied, and twice refined around the most promising."""
+        """The pool of this turn: random, varied, and twice refined around the most promising.
+
+        Building a candidate costs most. So many genotypes are made, a model of the decisions alone
+        says which of them are worth it, and only these are built and described as graphs.
+        """
         genotypes = [parent.candidate.genotype for parent in parents]
         told = {trial[-1].candidate.genotype for trial in self.trials}
         told |= {candidate.genotype for candidate in turn.pending}
+        screen = Surrogate(self.trials, self._codes, self._code_groups, self.objectives, [])
         children = crossed(self.space, genotypes, self.varied // 8, turn.rng)
         share = -(-self.varied // len(parents))
-        for parent in parents:  # what has been among the best for longer is varied further
-            age = (len(self._told) - parent.number) // 4
-            children += self._pool.around(parent.candidate.genotype, share + min(age, 2 * share))
-        known = {one.genotype: one for one in self._sample[: self.drawn]}
-        known |= {one.genotype: one for one in self._pool.know(children)}
+        for genotype in genotypes:
+            children += [self._mutant(genotype, turn.rng) for _ in range(share)]
+        drawn = [self.space.sample(turn.rng) for _ in range(self.drawn)]
+        known: dict[Genotype, Known] = {}
+        for made in (drawn, children):
+            promising = self._screened(screen, made, told, self.built)
+            known |= {one.genotype: one for one in self._pool.know(promising)}
         for _ in range(2 if self.refined else 0):
             listed = self._allowed(known.values(), told)
             if not listed:
                 break
             gain = surrogate.guess(listed).gain()
             best = np.argsort(-gain, kind="stable")[:REFINED]
-            for row in best:
-                mutants = self._pool.around(listed[row].genotype, -(-self.refined // REFINED))
-                known |= {one.genotype: one for one in self._pool.know(mutants)}
+            mutants = [
+                self._mutant(listed[row].genotype, turn.rng)
+                for row in best
+                for _ in range(-(-self.refined // REFINED))
+            ]
+            promising = self._screened(screen, mutants, {*told, *known}, self.built)
+            known |= {one.genotype: one for one in self._pool.know(promising)}
         return self._allowed(known.values(), told)
+
+    def _mutant(self, genotype: Genotype, rng: random.Random) -> Genotype:
+        """Mostly one step away, sometimes several."""
+        mutant = self.space.mutate(genotype, rng)
+        while rng.random() < FURTHER:
+            mutant = self.space.mutate(mutant, rng)
+        return mutant
+
+    def _codes(self, candidates: Sequence[Candidate]) -> Floats:
+        return np.array([self.space.encode(candidate.genotype) for candidate in candidates])
+
+    @property
+    def _code_groups(self) -> list[int]:
+        return [0] * len(self.space.encode(self.space.default()))
+
+    def _screened(
+        self,
+        screen: Surrogate,
+        genotypes: Iterable[Genotype],
+        other_than: Collection[Genotype],
+        count: int,
+    ) -> list[Genotype]:
+        """The most promising of some genotypes by their decisions alone."""
+        made = [one for one in dict.fromkeys(genotypes) if one not in other_than]
+        if len(made) <= count:
+            return made
+        codes = [Known(one, self.space.encode(one), {}, 0.0) for one in made]
+        gain = screen.guess(codes).gain()
+        return [made[row] for row in np.argsort(-gain, kind="stable")[:count]]
 
     def _allowed(self, known: Iterable[Known], told: Collection[Genotype]) -> list[Known]:
         return [one for one in known if one.violation <= 0 and one.genotype not in told]

@@ -1,11 +1,10 @@
-"""Candidates worth a guess: fixed random ones, and variations of the best results.
+"""Candidates worth a guess: random ones, and variations of the best results.
 
 Each candidate is built once; what is kept of it are its features and its exact values, not its graph.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-FURTHER = 0.3
-"""Probability that a mutant mutates on."""
 REMEMBERED = 20_000
 """Genotypes whose features are kept; beyond, the oldest are forgotten and built again when met again."""
 
@@ -55,7 +52,6 @@ class Pool:
         features: Describes candidates.
         cheap: Violation of the cheap constraints, if there are any.
         exact: Objectives that follow from the candidate alone.
-        seed: Seed of the variations around candidates.
     """
 
     def __init__(
@@ -64,15 +60,12 @@ class Pool:
         features: Features,
         cheap: Measure | None,
         exact: Mapping[int, Measure],
-        seed: int = 0,
     ) -> None:
         self.space = space
         self.features = features
         self._cheap = cheap
         self._exact = exact
-        self._seed = seed
         self._known: dict[Genotype, Known] = {}
-        self._around: dict[Genotype, tuple[random.Random, list[Genotype]]] = {}
 
     def know(self, genotypes: Iterable[Genotype]) -> list[Known]:
         """Build what is not known yet; the answer has the order of the question, repeats once."""
@@ -102,25 +95,6 @@ class Pool:
         self.note(candidates)
         found = [self._known[candidate.genotype].row for candidate in candidates]
         return np.array(found).reshape(len(candidates), len(self.features.columns))
-
-    def around(self, genotype: Genotype, count: int) -> list[Genotype]:
-        """The first ``count`` mutants of a genotype: mostly one step away, sometimes several.
-
-        The same for the whole search, so that a candidate that stays promising is not varied, built and
-        described all over again at every turn.
-        """
-        if len(self._around) > REMEMBERED // 10:
-            self._around.clear()  # what is asked for again comes out the same
-        if genotype not in self._around:
-            text = json.dumps([self._seed, sorted(genotype.items())])
-            self._around[genotype] = (random.Random(text), [])
-        rng, mutants = self._around[genotype]
-        while len(mutants) < count:
-            mutant = self.space.mutate(genotype, rng)
-            while rng.random() < FURTHER:
-                mutant = self.space.mutate(mutant, rng)
-            mutants.append(mutant)
-        return mutants[:count]
 
 
 def crossed(

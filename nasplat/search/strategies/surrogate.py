@@ -7,8 +7,9 @@ met. Objectives that follow from the candidate alone are computed, not learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,16 @@ from nasplat.predict.quality import kendall_tau
 from nasplat.predict.targets import RankNormal
 from nasplat.search.strategies.acquisition import OpenBoxes
 from nasplat.search.strategies.base import Observation
-from nasplat.search.strategies.pool import Known, Pool
+from nasplat.search.strategies.pool import Known
+
+if TYPE_CHECKING:
+    from nasplat.space.candidate import Candidate
 
 Floats = NDArray[np.float64]
 
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+Describe = Callable[[Sequence["Candidate"]], Floats]
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
 
@@ -47,7 +54,8 @@ class Surrogate:
 
     Args:
         trials: Reports of each trial, in order; at least one trial has values.
-        pool: Describes candidates.
+        rows: Describes candidates, ``(n, d)``.
+        groups: Group of each of the ``d`` features.
         objectives: Number of objectives.
         exact: Numbers of the objectives that are computed.
     """
@@ -55,36 +63,38 @@ class Surrogate:
     def __init__(
         self,
         trials: Sequence[Sequence[Observation]],
-        pool: Pool,
+        rows: Describe,
+        groups: Sequence[int],
         objectives: int,
         exact: Sequence[int],
     ) -> None:
-        self._pool = pool
+        self._describe = rows
         self._objectives = objectives
         valued = [[seen for seen in trial if seen.values is not None] for trial in trials]
         last = [trial[-1] for trial in valued if trial]
-        rows = [(number, seen) for number, trial in enumerate(valued) for seen in trial]
+        reports = [(number, seen) for number, trial in enumerate(valued) for seen in trial]
         ends = {id(seen) for seen in last}
-        if len(rows) > ROWS:
-            early = [row for row in rows if id(row[1]) not in ends][-max(0, ROWS - len(last)) :]
-            rows = [row for row in rows if id(row[1]) in ends][-ROWS:] + early * (len(last) < ROWS)
-            rows.sort(key=lambda row: row[0])
-        self._trial = np.array([number for number, _ in rows])
-        self._is_end = np.array([id(seen) in ends for _, seen in rows])
-        fidelities = np.log2([max(seen.fidelity, 1) for _, seen in rows])
+        if len(reports) > ROWS:
+            early = [one for one in reports if id(one[1]) not in ends][-max(0, ROWS - len(last)) :]
+            reports = [one for one in reports if id(one[1]) in ends][-ROWS:]
+            reports += early * (len(last) < ROWS)
+            reports.sort(key=lambda one: one[0])
+        self._trial = np.array([number for number, _ in reports])
+        self._is_end = np.array([id(seen) in ends for _, seen in reports])
+        fidelities = np.log2([max(seen.fidelity, 1) for _, seen in reports])
         self._several = bool(np.ptp(fidelities) > 0)
         self._top = float(fidelities.max())
-        X = pool.rows([seen.candidate for _, seen in rows])
-        self._groups = [*pool.features.groups]
+        X = rows([seen.candidate for _, seen in reports])
+        self._groups = [*groups]
         if self._several:
             X = np.hstack([X, fidelities[:, None]])
             self._groups.append(max(self._groups, default=-1) + 1)
-        table = np.array([seen.values for _, seen in rows], dtype=float)
+        table = np.array([seen.values for _, seen in reports], dtype=float)
         self.objectives = [
             self._learn(X, table[:, column], exactly=column in exact)
             for column in range(objectives)
         ]
-        self._front_scores = self._scores(last)
+        self._values = np.array([seen.values for seen in last], dtype=float)
         self._feasible = np.array([seen.violation <= 0 for seen in last])
         self._feasibility = self._learn_feasibility(trials)
 
@@ -118,9 +128,8 @@ class Surrogate:
             centre, deviation = self._feasibility.predict(X)
             noise = self._feasibility.noise
             feasible = ndtr((0.5 - centre) / np.sqrt(deviation**2 + noise**2 + 1e-6))
-        front = self._front_scores[self._feasible]
-        worst = np.max([learned.scores.scores[-1] for learned in self.objectives])
-        return Guess(mean, posteriors, feasible, front, np.full(self._objectives, worst))
+        scales = [learned.scores for learned in self.objectives]
+        return Guess(mean, posteriors, feasible, self._values[self._feasible], scales)
 
     def values(self, scores: Floats) -> list[float]:
         """Normal scores of one candidate, ``(m,)``, back as objective values."""
@@ -138,14 +147,6 @@ class Surrogate:
         ends = self._is_end
         return Learned(scores, model, kendall_tau(held_out[ends], target[ends]))
 
-    def _scores(self, results: Sequence[Observation]) -> Floats:
-        table = np.array([seen.values for seen in results], dtype=float)
-        columns = [
-            learned.scores.forward(table[:, number])
-            for number, learned in enumerate(self.objectives)
-        ]
-        return np.stack(columns, axis=1)
-
     def _learn_feasibility(self, trials: Sequence[Sequence[Observation]]) -> GaussianProcess | None:
         """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""
         last = [trial[-1] for trial in trials if trial[-1].final or trial[-1].violation > 0]
@@ -156,7 +157,7 @@ class Surrogate:
             return None
         levels = np.unique(broken[broken > 0])
         target = np.where(broken > 0, 1 + (np.searchsorted(levels, broken) + 1) / len(levels), 0.0)
-        X = self._pool.rows([seen.candidate for seen in last])
+        X = self._describe([seen.candidate for seen in last])
         groups = self._groups
         if self._several:
             X = np.hstack([X, np.full((len(X), 1), self._top)])
@@ -179,13 +180,16 @@ class Guess:
         posteriors: Sequence[Posterior | None],
         feasible: Floats,
         front: Floats,
-        reference: Floats,
+        scales: Sequence[RankNormal],
     ) -> None:
         self.mean = mean
         self.feasible = feasible
         self._posteriors = posteriors
         self._front = front
-        self._reference = reference + 0.1
+        self._scales = scales
+        best = np.array([scale.values[0] for scale in scales])
+        worst = np.array([scale.values[-1] for scale in scales])
+        self._reference = worst + 0.1 * (worst - best)
 
     def gain(self) -> Floats:
         """Expected improvement times the probability of feasibility, ``(n,)``.
@@ -196,8 +200,12 @@ class Guess:
             return self.feasible
         nothing = np.zeros(len(self.mean))
         std = np.stack([nothing if one is None else one.std for one in self._posteriors], axis=1)
+        scores = self.mean[:, :, None] + std[:, :, None] * _NODES
+        values = np.stack(
+            [scale.backward(scores[:, axis]) for axis, scale in enumerate(self._scales)], axis=1
+        )
         boxes = OpenBoxes(self._front, self._reference)
-        return boxes.expected_improvement(self.mean, std) * self.feasible
+        return boxes.expected_improvement(values, _WEIGHTS) * self.feasible
 
     def believe(self, row: int) -> None:
         """Take the prediction of a candidate for its result."""
@@ -205,4 +213,8 @@ class Guess:
             if posterior is not None:
                 posterior.believe(row)
         if self.feasible[row] > 0.5:
-            self._front = np.vstack([self._front, self.mean[row]])
+            values = [
+                scale.backward(score)
+                for scale, score in zip(self._scales, self.mean[row], strict=True)
+            ]
+            self._front = np.vstack([self._front, values])
