@@ -27,10 +27,17 @@ _BAR = 24
 
 def share_used(status: Status) -> float:
     """How much of the budget is used, 0..1: of its parts the one that is spent first."""
+    return _share(status, 0)
+
+
+def _share(status: Status, unfinished: int) -> float:
     parts = [
-        float(part["used"]) / float(part["limit"]) for part in status["budget"] if part["limit"]
+        (float(part["used"]) - (unfinished if part["unit"] == "trials" else 0))
+        / float(part["limit"])
+        for part in status["budget"]
+        if part["limit"]
     ]
-    return min(1.0, max(parts, default=0.0))
+    return min(1.0, max(0.0, *parts)) if parts else 0.0
 
 
 def budget_text(status: Status) -> str:
@@ -95,8 +102,13 @@ class Progress:
         self._began: tuple[float, float] | None = None
 
     def left(self, status: Status) -> float | None:
-        """Seconds until the budget is used at the pace of this run; None before that is known."""
-        share, now = share_used(status), self._clock()
+        """Seconds until the budget is used at the pace of this run; None before that is known.
+
+        A trial that has only begun says nothing of the pace.
+        """
+        trials = status["trials"]
+        begun = int(trials.get("running", 0)) + int(trials.get("waiting", 0))
+        share, now = _share(status, begun), self._clock()
         if self._began is None:
             self._began = (now, share)
         since, before = now - self._began[0], share - self._began[1]

@@ -53,6 +53,18 @@ def test_the_time_left_follows_the_pace_of_this_run_alone() -> None:
     assert progress.left(make_status(108.0)) == pytest.approx(40.0)
 
 
+def test_trials_that_have_only_begun_say_nothing_of_the_time_left() -> None:
+    now = iter([0.0, 30.0, 40.0])
+    progress = Progress(lambda: next(now))
+    budget = [{"unit": "trials", "limit": 10, "used": 0}]
+    assert progress.left(make_status(budget=budget, trials={"running": 0})) is None
+    begun = [{"unit": "trials", "limit": 10, "used": 2}]
+    assert progress.left(make_status(budget=begun, trials={"running": 2})) is None
+    one = [{"unit": "trials", "limit": 10, "used": 3}]
+    trials = {"complete": 1, "running": 1, "waiting": 1}
+    assert progress.left(make_status(budget=one, trials=trials)) == pytest.approx(360.0)
+
+
 def test_elsewhere_than_on_a_terminal_lines_are_plain_and_only_what_changed_is_printed() -> None:
     out = io.StringIO()
     with watch(lambda: make_status(), Console(file=out, width=40), line_every=0.02):
