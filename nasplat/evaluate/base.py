@@ -196,7 +196,7 @@ class Evaluator(Protocol):
 KINDS: Mapping[str, str] = {
     "train": "nasplat.evaluate.train:TrainEvaluator",
     "tabular": "nasplat.evaluate.tabular:TabularEvaluator",
-    "proxies": "nasplat.evaluate.proxies:ProxyEvaluator",
+    "proxies": "nasplat.evaluate.proxies.evaluator:ProxyEvaluator",
 }
 
 
