@@ -92,17 +92,17 @@ def _genotypes(file: Path, columns: Columns, space: Space) -> list[Genotype]:
     told = _json(file, columns[GENOTYPE]) if GENOTYPE in columns else _paths(file, columns, space)
     offences: list[str] = []
     genotypes = []
-    wrong = 0
     for row, cells in enumerate(told):
         values = {path: readers[path](c) if path in readers else c for path, c in cells.items()}
         met = space.validate(values)
-        wrong += bool(met)
-        if met and len(offences) < SHOWN:
+        if met:
             offences.append(f"row {row + 1}: {'; '.join(met[:SHOWN])}")
+        if len(offences) == SHOWN:
+            break
         genotypes.append(Genotype(values))
-    if wrong:
-        more = f"{wrong} of {len(told)} rows of {file.name} are not in the space {space.name}"
-        raise GenotypeError([more, *offences], hint=_mismatch(space))
+    if offences:
+        start = f"rows of {file.name} are not in the space {space.name}"
+        raise GenotypeError([start, *offences], hint=_mismatch(space))
     return genotypes
 
 

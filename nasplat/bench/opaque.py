@@ -19,11 +19,13 @@ class TableOp(Op):
 
     Attributes:
         name: What the table calls it.
+        size: A number that goes with it, such as its heads; 0: none.
         symmetric: Whether the order of its inputs is irrelevant.
         weightless: Whether it has no weights, so that equal inputs give equal outputs.
     """
 
     name: str
+    size: int = 0
     symmetric: bool = False
     weightless: bool = False
 

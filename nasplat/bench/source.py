@@ -5,7 +5,9 @@ It knows no source in particular.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gzip
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from nasplat.errors import UsageError
 
 if TYPE_CHECKING:
     from nasplat.bench.table import Table
+    from nasplat.space.genotype import Genotype
 
 Floats = NDArray[np.float64]
 
@@ -69,3 +72,30 @@ def positive(column: NDArray[Any]) -> Floats:
     """A column in which what is not above 0 was not measured."""
     values = np.asarray(column, dtype=float)
     return np.where(values > 0, values, np.nan)
+
+
+def records(path: Path) -> list[Any]:
+    """What a gzipped JSON or JSON-lines file holds: the items of its list, or one for each line.
+
+    Raises:
+        UsageError: The file cannot be read as such.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as text:
+            if ".jsonl" in path.name:
+                return [json.loads(line) for line in text]
+            held = json.load(text)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be read as gzipped JSON: {error}") from error
+    return held if isinstance(held, list) else [held]
+
+
+def merged(
+    genotypes: Sequence[Genotype], results: Mapping[str, Floats]
+) -> tuple[list[Genotype], dict[str, Floats]]:
+    """Each genotype once, with the mean of its rows: an architecture may have been trained twice."""
+    places: dict[Genotype, int] = {}
+    at = np.array([places.setdefault(genotype, len(places)) for genotype in genotypes])
+    times = np.bincount(at)
+    means = {name: np.bincount(at, weights=column) / times for name, column in results.items()}
+    return list(places), means
