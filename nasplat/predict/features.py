@@ -1,8 +1,8 @@
 """Numbers that describe a candidate of any space: structure, costs and decisions [Kadlecova2024].
 
 Which columns there are is settled once, on a sample of the space: families of ops that vary there, the
-paths between input and output counted in these families, the exact costs, and the space's own encoding
-of the decisions. Nothing here is particular to a benchmark or a space.
+paths between input and output counted in these families (:mod:`nasplat.predict.paths`), the exact costs,
+and the space's own encoding of the decisions. Nothing here is particular to a benchmark or a space.
 
 References:
     [Kadlecova2024] G. Kadlecová et al. Surprisingly strong performance prediction with neural graph
@@ -13,7 +13,6 @@ References:
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from nasplat.graph.op import Op
 from nasplat.predict.live import Live, live
+from nasplat.predict.paths import lengths, sets_of, walks
 
 if TYPE_CHECKING:
     from nasplat.graph.cost import Cost
@@ -33,13 +33,23 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Extra = Callable[["Candidate"], Mapping[str, float]]
 
-SUBSETS_UP_TO = 5
-"""Families up to which paths are counted for every subset of them; beyond, for each one and for all."""
 FAMILIES = 40
 """Families that are told apart at most; the ones that vary most."""
 RARE = 0.95
-"""A count or a link is left out when more than this part of the sample agrees on it."""
-GROUPS = ("counts", "paths", "links", "sizes", "decisions", "extra")
+"""A column of RARELY is left out when more than this part of the sample agrees on it."""
+RARELY = ("counts", "links", "walks", "avoiding", "mean path")
+"""Groups of counts, of which there may be many."""
+GROUPS = (
+    "counts",
+    "paths",
+    "avoiding",
+    "mean path",
+    "links",
+    "walks",
+    "sizes",
+    "decisions",
+    "extra",
+)
 
 
 class Features:
@@ -67,7 +77,7 @@ class Features:
         self._extra = extra
         seen = [live(candidate.graph) for candidate in sample]
         self._families = _varying(seen)
-        self._paths = _path_weights(self._families, seen)
+        self._paths = sets_of(self._families, seen)
         raw = [self._raw(candidate, values) for candidate, values in zip(sample, seen, strict=True)]
         names = sorted(set().union(*raw)) if raw else []
         table = np.array([[row.get(name, 0.0) for name in names] for row in raw])
@@ -98,8 +108,12 @@ class Features:
     def _raw(self, candidate: Candidate, values: Live) -> dict[str, float]:
         row: dict[str, float] = {}
         _add(row, "counts", _counts(values))
-        _add(row, "paths", _path_lengths(values, self._families, self._paths))
+        extent, avoiding, mean = lengths(values, self._families, self._paths)
+        _add(row, "paths", extent)
         _add(row, "links", _links(values, self._families))
+        _add(row, "avoiding", avoiding)
+        _add(row, "mean path", mean)
+        _add(row, "walks", walks(values, self._families))
         _add(row, "sizes", _sizes(values, candidate.cost))
         if self._extra is not None:
             _add(row, "extra", self._extra(candidate))
@@ -122,12 +136,12 @@ def _group(column: str) -> str:
 
 
 def _tells(name: str, column: Floats) -> bool:
-    """Whether a column varies within the sample; counts and links must do so more than rarely."""
+    """Whether a column varies within the sample; those of RARELY must do so more than rarely."""
     if column.std() <= 1e-9 * np.abs(column).max():
         return False
     _, counts = np.unique(column, return_counts=True)
     often = bool(counts.max() <= RARE * len(column))
-    return often or _group(name) not in ("counts", "links")
+    return often or _group(name) not in RARELY
 
 
 def _varying(sample: Sequence[Live]) -> tuple[str, ...]:
@@ -139,29 +153,6 @@ def _varying(sample: Sequence[Live]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (-spread[name], name))[:FAMILIES])
 
 
-def _path_weights(families: Sequence[str], sample: Sequence[Live]) -> Floats:
-    """Sets of families in which paths are counted, ``(sets, families)`` of 0 and 1.
-
-    Only ops of one input count: merges are where paths meet, not steps on them.
-    """
-    merges = {
-        value.family for values in sample for value in values.values if len(value.sources) > 1
-    }
-    steps = [index for index, name in enumerate(families) if name not in merges]
-    if len(steps) <= SUBSETS_UP_TO:
-        sets = [
-            subset
-            for size in range(1, len(steps) + 1)
-            for subset in itertools.combinations(steps, size)
-        ]
-    else:
-        sets = [(step,) for step in steps] + [tuple(steps)]
-    weights = np.zeros((len(sets), len(families)))
-    for row, subset in enumerate(sets):
-        weights[row, list(subset)] = 1.0
-    return weights
-
-
 def _counts(values: Live) -> dict[str, float]:
     """How often each family and each kind occurs, and how many outputs there are."""
     families = Counter([value.family for value in values.values])
@@ -170,36 +161,6 @@ def _counts(values: Live) -> dict[str, float]:
         kind = f"kind {name.partition('[')[0]}"
         row[name] = float(count)
         row[kind] = row.get(kind, 0.0) + count
-    return row
-
-
-def _path_lengths(values: Live, families: Sequence[str], weights: Floats) -> dict[str, float]:
-    """Length of the shortest and longest path for each set of families; -1 where there is no path."""
-    steps = {name: weights[:, column] for column, name in enumerate(families)}
-    nothing = np.zeros(len(weights))
-    shortest: list[Floats] = []
-    longest: list[Floats] = []
-    paths: list[float] = []
-    for value in values.values:
-        low = high = nothing
-        ways = 1.0
-        if len(value.sources) == 1:
-            (only,) = value.sources
-            low, high, ways = shortest[only], longest[only], paths[only]
-        elif value.sources:
-            low = np.minimum.reduce([shortest[number] for number in value.sources])
-            high = np.maximum.reduce([longest[number] for number in value.sources])
-            ways = sum([paths[number] for number in value.sources])
-        step = steps.get(value.family)
-        shortest.append(low if step is None else low + step)
-        longest.append(high if step is None else high + step)
-        paths.append(ways)
-    ends = values.outputs
-    low = np.minimum.reduce([shortest[end] for end in ends]) if ends else nothing - 1
-    high = np.maximum.reduce([longest[end] for end in ends]) if ends else nothing - 1
-    row = {f"shortest {number:02d}": length for number, length in enumerate(low.tolist())}
-    row.update((f"longest {number:02d}", length) for number, length in enumerate(high.tolist()))
-    row["number"] = float(np.log2(1.0 + sum(paths[end] for end in ends)))
     return row
 
 
