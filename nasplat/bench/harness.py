@@ -124,14 +124,11 @@ def known_searchers() -> list[str]:
     return sorted({*PEERS, *known_strategies()})
 
 
-def check(
-    problem: Problem, strategy: str, evaluations: int, options: Mapping[str, Any] | None = None
-) -> None:
-    """Refuse a search that cannot be run, before anything is started.
+def check_name(strategy: str) -> None:
+    """Refuse a name that nothing has.
 
     Raises:
-        UsageError: The strategy is not known or does not take an option, fewer than one evaluation is asked
-            for or more than the table has architectures, or a peer is to see several fidelities.
+        UsageError: It is not known; the known ones are listed, nearest first.
     """
     if strategy not in PEERS and ".py:" not in strategy and strategy not in known_strategies():
         raise unknown(
@@ -141,6 +138,18 @@ def check(
             UsageError,
             hint="A strategy of your own is given as file.py:Class.",
         )
+
+
+def check(
+    problem: Problem, strategy: str, evaluations: int, options: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse a search that cannot be run, before anything is started.
+
+    Raises:
+        UsageError: The strategy is not known or does not take an option, fewer than one evaluation is asked
+            for or more than the table has architectures, or a peer is to see several fidelities.
+    """
+    check_name(strategy)
     if strategy in PEERS:
         check_options(strategy, options or {})
         if len(problem.fidelities) > 1:

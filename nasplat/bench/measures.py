@@ -72,8 +72,8 @@ class Problem:
             fidelities: Rungs, rising; the highest fidelity alone by default.
 
         Raises:
-            UsageError: A metric or fidelity is not known, every row failed, or a metric is the same
-                everywhere.
+            UsageError: A metric or fidelity is not known or named twice, every row failed, or a metric is
+                the same everywhere.
         """
         names = tuple(objectives or table.objectives)
         if len(set(names)) < len(names):
@@ -83,17 +83,7 @@ class Problem:
             table.values(names, rung)  # refuses what this rung does not know
         values = table.values(names, rungs[-1])
         known = values[~np.isnan(values).any(1)]
-        if len(known) == 0:
-            raise UsageError(
-                f"no row of {table.name} has {' and '.join(names)}: every row failed or lacks them"
-            )
         best, worst = known.min(0), known.max(0)
-        if constant := [name for name, a, b in zip(names, best, worst, strict=True) if a == b]:
-            raise UsageError(
-                f"{', '.join(constant)} of {table.name} is the same in every row: "
-                "there is nothing to find",
-                hint=f"Other metrics: {', '.join(sorted(set(table.metrics) - set(constant)))}",
-            )
         return cls(
             table=table.name,
             title=table.title,

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from nasplat.bench.harness import BATCH, Trace, check, run_problem
 from nasplat.bench.measures import Problem
-from nasplat.bench.peers import PEERS
+from nasplat.bench.peers import PEERS, make_peer
 from nasplat.errors import NotFoundError, UsageError
+from nasplat.search.strategies.table import make_strategy
 
 if TYPE_CHECKING:
     from nasplat.bench.table import Table
@@ -197,6 +198,8 @@ def run_all(
         )
     for name in plan.strategies:
         check(problem, name, plan.evaluations, plan.options)
+        make = make_peer if name in PEERS else make_strategy
+        make(name, table.searched, options=plan.options)  # refuses settings out of their range
     if plan.batch < 1:
         raise UsageError(f"a batch holds at least 1 candidate, got {plan.batch}")
     known = Runs(problem) if out is None else known_runs(out, problem)
