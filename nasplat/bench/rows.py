@@ -34,7 +34,8 @@ class Rows:
     def __init__(self, space: Space, genotypes: Sequence[Genotype]) -> None:
         self.whole = space
         self.listed = list(genotypes)
-        self.codes = np.array([space.encode(genotype) for genotype in genotypes], dtype=np.float32)
+        encode = space.encoding.encode  # the rows are known to be valid
+        self.codes = np.array([encode(genotype) for genotype in genotypes], dtype=np.float32)
         self._known: dict[int, list[int]] = {}
         self._places = {genotype: row for row, genotype in enumerate(self.listed)}
 
@@ -124,7 +125,8 @@ class Rows:
         self, genotype: Genotype, count: int, rng: random.Random | None = None
     ) -> list[int]:
         """The nearest rows, the nearest first."""
-        distance = np.abs(self.codes - self.whole.encode(genotype)).sum(1)
+        code = self.whole.encode(genotype).astype(np.float32)
+        distance = np.abs(self.codes - code).sum(1)
         count = min(count, len(distance))
         reached = np.partition(distance, count - 1)[count - 1]
         nearest = np.flatnonzero(distance <= reached)

@@ -26,10 +26,11 @@ from nasplat.graph.types import Vector
 from nasplat.ops.merge import Add
 from nasplat.ops.norm import Activation
 from nasplat.space.choose import Choose, Match
-from nasplat.space.decisions import Choice, Int
+from nasplat.space.decisions import Case, Choice, Int
 from nasplat.space.genotype import Genotype
+from nasplat.space.repeat import Repeat
 from nasplat.space.space import Space
-from nasplat.space.wiring import Each, Named, Parallel, Pick, Recall, Shared, Steps, Tap
+from nasplat.space.wiring import Each, Parallel, Pick, Recall, Shared, Steps, Tap
 
 FILE = "nasbench_nlp/nlp_wikitext2.jsonl.gz"
 WIDTH = 600
@@ -54,15 +55,20 @@ TITLE = "NAS-Bench-NLP: recurrent cells on WikiText-2, losses after each of 50 e
 
 def space() -> Space:
     """Up to 15 nodes, each reading any inputs and earlier nodes, and which nodes are the new states."""
-    nodes = [Shared(f"node{number}", _node(number)) for number in range(NODES)]
-    cells = {}
-    for count in range(1, NODES + 1):
-        parts = [Named(f"node{number}", node) for number, node in enumerate(nodes[:count])]
-        ends = Shared(f"ends{count}", _ends(count))
-        cells[count] = Steps(**{part.name: part.body for part in parts}, ends=ends)
+    count = Int(1, NODES, name="nodes")
+    nodes = {
+        f"node{number}": Repeat(
+            Shared(f"node{number}", _node(number)),
+            times=Case(count, {total: int(total > number) for total in range(1, NODES + 1)}),
+            share="decisions",
+        )
+        for number in range(NODES)
+    }
+    ends = {total: Shared(f"ends{total}", _ends(total)) for total in range(1, NODES + 1)}
     body = Steps(
         inputs=Each(*(Tap(name, output=False) for name in INPUTS)) >> Pick(0),
-        cell=Match(Int(1, NODES, name="nodes"), cells),
+        **nodes,
+        ends=Match(count, ends),
     )
     return Space(body, dict.fromkeys(INPUTS, Vector(WIDTH)), name="nb-nlp", check=None)
 
