@@ -1,4 +1,4 @@
-"""The report of a folder of runs and races: one page of HTML and one of Markdown, with tables and curves.
+"""The report of a folder: tables and curves of runs, races and predictors, as HTML and as Markdown.
 
 The page of HTML stands by itself; the Markdown refers to drawings beside it. It reads what was stored and
 measures nothing.
@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from nasplat.bench import race, runs, summary
+from nasplat.bench import measured, race, runs, summary
 from nasplat.bench.measures import Floats, bootstrap
+from nasplat.bench.predictors import Measured
 from nasplat.errors import NotFoundError
 
 _COLOURS = ("#0b6e99", "#d1495b", "#2e8b57", "#8d6a9f", "#e08e2b", "#4d4d4d", "#7fb7be", "#b5838d")
@@ -64,7 +65,7 @@ def sections(folder: Path) -> list[Section]:
     """The parts of the report of a folder and of the folders in it.
 
     Raises:
-        NotFoundError: None of them holds a run or a race.
+        NotFoundError: None of them holds anything that was measured.
     """
     found: list[Section] = []
     for place in (folder, *sorted(item for item in folder.glob("*") if item.is_dir())):
@@ -72,9 +73,11 @@ def sections(folder: Path) -> list[Section]:
             found += [_of_runs(one) for one in runs.read(place)]
         if (place / race.FILE).is_file():
             found += [_of_race(*one) for one in race.read(place)]
+        if (place / measured.FILE).is_file():
+            found += [_of_predictors(*item) for item in measured.read(place).items()]
     if not found:
         raise NotFoundError(
-            f"{folder} holds neither runs nor races",
+            f"{folder} holds neither runs nor races nor figures of predictors",
             hint="Make some: nasplat bench run TABLE --out FOLDER",
         )
     return found
@@ -126,11 +129,18 @@ def _of_runs(known: runs.Runs) -> Section:
         told.append(f"{len(problem.front)} on the true front")
     if problem.reference:
         told.append(problem.reference)
+    rows = summary.rows(known)
     return Section(
         problem.name,
         f"{problem.title}: {'; '.join(told)}.",
-        summary.rows(known),
-        Curves(np.array(costs, dtype=float), met, unit, up, log=True),
+        rows,
+        Curves(
+            np.array(costs, dtype=float),
+            {row["strategy"]: met[row["strategy"]] for row in rows},
+            unit,
+            up,
+            log=True,
+        ),
     )
 
 
@@ -150,6 +160,16 @@ def _of_race(course: race.Course, laps: Sequence[race.Lap]) -> Section:
             course.unit,
             "hypervolume, mean",
         ),
+    )
+
+
+def _of_predictors(title: str, met: Sequence[Measured]) -> Section:
+    return Section(
+        title,
+        f"Kendall's tau on {met[-1].test_rows} rows that were not fitted on, by training rows, mean of "
+        f"{met[-1].seeds} draws; the shares of results inside intervals for 50 % and 90 %, and the "
+        "seconds of a fit, are those at the most rows.",
+        measured.rows(met),
     )
 
 
@@ -174,8 +194,12 @@ def draw(curves: Curves) -> str:
             mean = table.mean(0)
             if floor is not None:
                 mean, low, high = (np.maximum(one, floor) for one in (mean, low, high))
-            axes.plot(curves.x, mean, color=colour, label=name, linewidth=1.4, linestyle=dashes)
-            axes.fill_between(curves.x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.step(
+                curves.x, mean, where="post", color=colour, label=name, lw=1.4, linestyle=dashes
+            )
+            axes.fill_between(
+                curves.x, low, high, step="post", color=colour, alpha=0.15, linewidth=0
+            )
         if floor is not None:
             axes.set_yscale("log")
         axes.set_xlabel(curves.across)
@@ -201,15 +225,17 @@ def _floor(curves: Curves) -> float | None:
 def cell(name: str, value: Any) -> str:
     """One value as a table of a report shows it."""
     if value is None:
-        return "not met"
+        return "-" if name.startswith("tau_") else "not met"
     if isinstance(value, str):
         return value
-    if name in ("found", "time_to_best_other"):
+    if name in ("found", "time_to_best_other", "inside_50", "inside_90"):
         return f"{100 * value:.0f} %"
     if isinstance(value, int) or (name.startswith("to_optimum") and value == int(value)):
         return f"{int(value):,}"
     if name.startswith("hypervolume"):
         return f"{value:.4f}"
+    if name.startswith("tau_"):
+        return f"{value:.3f}"
     return f"{value:.3g}" if math.isfinite(value) else "-"
 
 

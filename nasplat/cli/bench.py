@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasplat.cli import bench_train, output
+from nasplat.cli import bench_predictors, bench_train, output
 from nasplat.cli.options import FormatOption, numbers, words
 from nasplat.cli.study_file import option_values
 from nasplat.errors import UsageError
@@ -22,7 +22,6 @@ app = typer.Typer(
     help="Measures strategies and predictors on tables of known results, and by real training.",
     no_args_is_help=True,
 )
-bench_train.register(app)
 
 STRATEGIES = "guided,optuna-random,optuna-tpe,optuna-nsga2,regularised-evolution,local-search"
 EVALUATIONS = 200
@@ -269,3 +268,7 @@ def shown_row(row: dict[str, Any]) -> dict[str, Any]:
 def _progress(trace: Trace, done: int, total: int) -> None:
     seconds = sum(trace.seconds)
     output.note(f"[{done}/{total}] {trace.label}, seed {trace.seed}: {seconds:.1f} s of proposing")
+
+
+bench_predictors.register(app)
+bench_train.register(app)

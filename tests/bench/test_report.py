@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from nasplat.bench import race
+from nasplat.bench import measured, race
 from nasplat.bench.measures import Problem
+from nasplat.bench.predictors import Measured
 from nasplat.bench.race import Course, Lap
 from nasplat.bench.report import Curves, cell, draw, sections, write
 from nasplat.bench.runs import Plan, run_all
@@ -30,7 +31,15 @@ def folder(tmp_path: Path) -> Path:
     for seed in (0, 1):
         lap = Lap("guided", seed, ((1.0, (-0.5, 2.0)), (4.0, (-0.9 + 0.1 * seed, 1.0))))
         race._append(tmp_path / "race", course, lap)
+    measured.keep(tmp_path / "small", [figures("ridge", 16), figures("ridge", 32)], {"fidelity": 9})
+    measured.keep(tmp_path / "small", [figures("trees", 16), figures("ridge", 16)], {"fidelity": 9})
     return tmp_path
+
+
+def figures(recipe: str, rows: int) -> Measured:
+    """What a recipe was worth."""
+    tau = rows / 100 + 0.1 * (recipe == "trees")
+    return Measured("small", "score", recipe, rows, 40, 5, tau, 0.1, 0.2, 0.5, 0.9, 0.1, 0.1, 0.1)
 
 
 class Tags(HTMLParser):
@@ -49,7 +58,12 @@ class Tags(HTMLParser):
 
 def test_a_report_holds_every_problem_and_race_below_a_folder(folder: Path) -> None:
     titles = [part.title for part in sections(folder)]
-    assert titles == ["s on t, 10trials: a:max, macs:min", "small: score", "small: score, macs"]
+    assert titles == [
+        "s on t, 10trials: a:max, macs:min",
+        "small: score",
+        "small: score, macs",
+        "small: predictors of score, fidelity 9",
+    ]
     assert [part.title for part in sections(folder / "small")] == titles[1:]
 
 
@@ -58,7 +72,7 @@ def test_the_page_of_html_needs_no_other_file(folder: Path) -> None:
     tags = Tags()
     tags.feed(page)
     assert tags.loaded == []
-    assert (tags.count["table"], tags.count["h2"], tags.count["svg"]) == (3, 3, 3)
+    assert (tags.count["table"], tags.count["h2"], tags.count["svg"]) == (4, 4, 3)
     assert "48 architectures; score max; made up" in page
 
 
@@ -70,8 +84,10 @@ def test_the_markdown_refers_to_drawings_that_are_there(folder: Path) -> None:
     for drawing in drawings:
         root = ElementTree.fromstring(drawing.read_text(encoding="utf-8"))
         assert root.tag.endswith("svg")
-    tables = re.findall(r"^\| strategy .*\n\|---.*\n((?:\|.*\n)+)", text, re.MULTILINE)
-    assert [table.count("\n") for table in tables] == [1, 2, 2]
+    tables = re.findall(r"^\| (?:strategy|recipe) .*\n\|---.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert [table.count("\n") for table in tables] == [1, 2, 2, 2]
+    assert "| ridge | 0.160 | 0.320 | 50 % | 90 % | 0.1 |" in text
+    assert "| trees | 0.260 | - | 50 % | 90 % | 0.1 |" in text
 
 
 def test_a_report_says_the_same_twice(folder: Path) -> None:
@@ -105,5 +121,5 @@ def test_cells_show_what_a_reader_compares(name: str, value: object, shown: str)
 
 
 def test_an_empty_folder_is_no_report(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="neither runs nor races"):
+    with pytest.raises(NotFoundError, match="neither runs nor races nor figures"):
         write(tmp_path)
