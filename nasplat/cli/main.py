@@ -27,6 +27,7 @@ from nasplat.cli import (
     new,
     op,
     output,
+    proxies,
     query,
     read,
     search,
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 for verbs in (search, read, query, export, doctor):
     verbs.register(app)
+proxies.register(space.app)
 app.add_typer(space.app, name="space")
 app.add_typer(op.app, name="op")
 app.add_typer(survey.app, name="survey")

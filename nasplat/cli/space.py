@@ -31,7 +31,7 @@ SpaceArgument = Annotated[
 ]
 
 
-def _load(space: str, task: str | None) -> tuple[Space, str]:
+def load(space: str, task: str | None) -> tuple[Space, str]:
     """The space, and the task that it is for: the space's own unless given."""
     from nasplat.space.load import default_task, load_space
     from nasplat.tasks.load import load_task
@@ -156,7 +156,7 @@ def _about(file: Path) -> str:
 @app.command()
 def show(space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE) -> None:
     """Show the decisions of a space for a task, its size and the range of every cost."""
-    loaded, task = _load(space, task)
+    loaded, task = load(space, task)
     record = {
         **_facts(loaded, task),
         "decisions": [_decision(point) for point in loaded.decisions()],
@@ -169,7 +169,7 @@ def show(space: SpaceArgument, task: TaskOption = None, form: FormatOption = For
 @app.command()
 def size(space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE) -> None:
     """Count the candidates of a space, exactly."""
-    loaded, task = _load(space, task)
+    loaded, task = load(space, task)
     number = loaded.size()
     record = {"space": space, "task": task, "size": number}
     output.line(render_one(record, form, shown=str(number)))
@@ -184,7 +184,7 @@ def sample(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Draw random candidates of a space, with their costs."""
-    loaded, task = _load(space, task)
+    loaded, task = load(space, task)
     rng = random.Random(seed)
     rows: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
@@ -214,7 +214,7 @@ def check(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check a space file: it loads, type-checks, and random candidates of it build and run."""
-    loaded, task = _load(space, task)
+    loaded, task = load(space, task)
     rng = random.Random(seed)
     candidates = [loaded.build(loaded.sample(rng)) for _ in range(count)]
     for candidate in candidates[:_RUN]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nasplat.content import load_file
+from nasplat.errors import UsageError
 from nasplat.evaluate.base import Context
 from nasplat.execute.cluster import Cluster, local_cluster, this_machine
 from nasplat.execute.preflight import preflight
@@ -33,6 +34,7 @@ from nasplat.search.objectives import (
     parse_objectives,
     violation,
 )
+from nasplat.search.proxies import resolved
 from nasplat.search.settings import QUICK, Settings, rungs
 from nasplat.search.strategies.table import DEFAULT, find_strategy, make_strategy
 from nasplat.space.designs import restricted
@@ -165,16 +167,18 @@ def make_plan(
     if task is None:
         task = default_task(space)
     made = task if isinstance(task, Task) else load_task(task)
-    metrics = (*made.metrics, *MEASURED, *COSTS)
-    wanted = parse_objectives(objectives, made.metrics)
+    spec = dict(evaluator or {"kind": "train"})
+    reported = _reported(spec, made, objectives)
+    metrics = (*reported, *MEASURED, *COSTS)
+    wanted = parse_objectives(objectives, reported)
     bounds = tuple(parse_constraint(text, metrics) for text in constraints)
     found = restricted(load_space(space, made), within)
-    make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=options)
+    asked = resolved(options or {}, made, seed)
+    make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=asked)
     cheap = {bound.metric for bound in bounds if bound.cheap}
     if cheap:
         check_satisfiable(bounds, found.cost_ranges(*sorted(cheap)))
     named = {objective.metric for objective in wanted} | {bound.metric for bound in bounds}
-    spec = dict(evaluator or {"kind": "train"})
     measured = bool(named & set(MEASURED)) and spec["kind"] not in QUICK
     settings = Settings(
         space=str(Path(space).resolve()) if space.endswith(".py") else space,
@@ -205,6 +209,23 @@ def make_plan(
         slots=1 if executor == "inline" else slots,
         device=find_device(device) if measured else None,
     )
+
+
+def _reported(
+    evaluator: Mapping[str, Any], task: Task, objectives: Sequence[str]
+) -> Mapping[str, str]:
+    """Direction of each metric that an evaluator reports: the task's, unless it reports proxies."""
+    if evaluator.get("kind") != "proxies":
+        return task.metrics
+    if not objectives:
+        raise UsageError(
+            "a search by zero-cost proxies needs objectives, none is given",
+            hint="For instance: objective: [synflow, params]",
+        )
+    # torch is imported only by who asks for proxies
+    from nasplat.evaluate.proxies.measure import check_names
+
+    return {name: "max" for name in check_names(evaluator.get("names") or ()) if name not in COSTS}
 
 
 def _cluster(profile: Profile) -> Cluster:

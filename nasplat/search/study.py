@@ -30,6 +30,7 @@ from nasplat.search.driver import StudyDriver
 from nasplat.search.history import constraints_of, objectives_of
 from nasplat.search.objectives import violation
 from nasplat.search.plan import Plan, make_plan
+from nasplat.search.proxies import resolved
 from nasplat.search.stored import StoredStudy
 from nasplat.search.strategies.base import Measure, Strategy
 from nasplat.search.strategies.table import make_strategy
@@ -169,10 +170,16 @@ class Study(StoredStudy):
             seed=self.record.seed,
             cheap=broken if cheap else None,
             exact=exact,
-            options=self.settings.options,
+            options=resolved(
+                self.settings.options, self.task, self.record.seed, self._charge_proxies
+            ),
             starts=self.settings.starts(self.space),
             fidelities=self.settings.fidelities,
         )
+
+    def _charge_proxies(self, seconds: float) -> None:
+        # whoever drives a search measures candidates on its own processor
+        self.store.charge(self.name, "cpu", seconds, "proxies of candidates")
 
     def driver(self) -> StudyDriver:
         """What decides and records; one for each process. For executors and Ray Tune's seams."""
