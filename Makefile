@@ -56,12 +56,11 @@ format: $(STAMP)  ## rewrite the sources in the common form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## measure speed and overhead, the figures of the README; DATA=folder adds the published tables
+bench: $(STAMP)  ## measure the figures of the README; DATA=folder adds the published tables
 	for name in space_speed store_speed inline_overhead latency_noise ray_overhead; do
 	  echo "== benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py"
 	done
-	if [ -n "$(DATA)" ]; then $(BIN)/python benchmarks/steering.py --data "$(DATA)"
-	else echo "== benchmarks/steering.py skipped: give the folder of the tables, make bench DATA=folder"; fi
+	NASPLAT=$(BIN)/nasplat benchmarks/tables.sh $(DATA)
 
 clean:  ## remove the environment and every cache; studies in runs/ and exports/ stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

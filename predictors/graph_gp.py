@@ -6,7 +6,7 @@ which, log costs, and the space's own encoding; each of these groups has one len
 is needed.
 
 Kendall's tau, held out: mean of 5 seeds, on the rest of 2,000 cells
-(`python benchmarks/steering.py --data DATA --part tau`):
+(`nasplat bench predictors nb201-c10 --data DATA`):
     NAS-Bench-201, validation accuracy    16 rows   32     50     100    128
         CIFAR-10                          .621      .729   .785   .815   .837
         CIFAR-100                         .599      .705   .756   .799   .818

@@ -5,7 +5,7 @@ that between trees. Needs no scaling and copes with thousands of rows; catches u
 at some hundred.
 
 Kendall's tau, held out: mean of 5 seeds, on the rest of 2,000 cells
-(`python benchmarks/steering.py --data DATA --part tau`):
+(`nasplat bench predictors nb201-c10 --data DATA`):
     NAS-Bench-201, validation accuracy    16 rows   32     50     100    128
         CIFAR-10                          .589      .674   .717   .756   .787
         CIFAR-100                         .557      .657   .695   .746   .769

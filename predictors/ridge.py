@@ -4,7 +4,7 @@ Features: as ``graph_gp``. Model: linear, the penalty chosen by leave-one-out er
 ops, such as the latency of most devices, ten rows make it as good as anything.
 
 Kendall's tau, held out: mean of 5 seeds, on the rest of 2,000 cells
-(`python benchmarks/steering.py --data DATA --part tau`):
+(`nasplat bench predictors nb201-c10 --data DATA`):
     NAS-Bench-201, validation accuracy    16 rows   32     50     100    128
         CIFAR-10                          .620      .697   .710   .741   .754
         CIFAR-100                         .590      .675   .700   .737   .756

@@ -30,4 +30,4 @@ def test_a_recipe_orders_candidates_that_it_has_not_seen(name: str) -> None:
 def test_a_recipe_states_what_it_measured(name: str) -> None:
     text = content.load_file(content.find("predictor", name, "predictors")).__doc__ or ""
     assert "Kendall's tau, held out" in text
-    assert "benchmarks/steering.py" in text
+    assert "nasplat bench predictors" in text

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Strategies, peers and predictors on every table that is there, and the report of it all.
+#
+#     benchmarks/tables.sh [DATA]              # into bench/; 20 seeds, two processes, within an hour
+#     SEEDS=50 PROCESSES=8 benchmarks/tables.sh DATA
+#
+# DATA is the folder of published tables; without it only the table that ships is measured. What was run
+# before with the same code is not run again.
+set -euo pipefail
+
+data=${1:-${NASPLAT_BENCH_DATA:-}}
+seeds=${SEEDS:-20}
+processes=${PROCESSES:-2}
+nasplat=${NASPLAT:-nasplat}
+quick=guided,optuna-random,optuna-tpe,optuna-tpe-multivariate,optuna-nsga2,regularised-evolution,local-search
+slow=optuna-gp,bananas  # a tenth of a second and more for each proposal: a quarter of the seeds
+
+run() {  # TABLE EVALUATIONS OPTION...
+  local table=$1 evaluations=$2
+  shift 2
+  echo "== $table $*"
+  set -- "$table" --evaluations "$evaluations" --processes "$processes" "$@"
+  "$nasplat" bench run "$@" --strategy "$slow" --seeds "$(((seeds + 3) / 4))" --quiet > /dev/null
+  "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --quiet
+}
+
+predictors() {  # TABLE OPTION...
+  echo "== predictors on $1"
+  "$nasplat" bench predictors "$@" --quiet
+}
+
+run digits-mini 60
+predictors digits-mini --train 16,32,64
+if [ -n "$data" ]; then
+  export NASPLAT_BENCH_DATA=$data
+  for table in nb201-c10 nb201-c100; do run "$table" 200; done
+  for table in nb-macro channel-bench nb-graph-arxiv nb-graph-photo; do run "$table" 100; done
+  run hwgpt-s 200 --objective perplexity,latency_ms_a100
+  run hwgpt-s 200 --objective perplexity,energy_kwh_v100
+  run nb201-c100 200 --objective accuracy,pixel3_latency
+  for table in nb201-c10 nb201-c100; do
+    echo "== $table at 12 and 200 epochs"
+    "$nasplat" bench run "$table" --strategy guided,random --fidelities 12,200 --evaluations 60 \
+      --seeds "$seeds" --processes "$processes" --quiet
+  done
+  predictors nb201-c10 --train 32,128,512
+  for table in nb-graph-arxiv accel-nb nb-bert; do predictors "$table" --train 100; done
+  predictors hwgpt-s --train 100 --within embedding.dim=768
+else
+  echo "published tables skipped: name their folder, make bench DATA=folder"
+fi
+"$nasplat" bench report bench
