@@ -138,8 +138,13 @@ class Table:
         if at not in self.results:
             raise unknown("fidelity", str(at), [str(one) for one in self.fidelities], UsageError)
         for name in objectives:
-            if name not in self.results[at] or name not in self.metrics:
+            if name not in self.metrics:
                 raise unknown(f"metric of {self.name}", name, sorted(self.metrics), UsageError)
+            if name not in self.results[at]:
+                raise UsageError(
+                    f"the metric {name} of {self.name} has no results at fidelity {at}",
+                    hint=f"It has {', '.join(sorted(self.results[at]))}.",
+                )
         columns = [
             np.asarray(self.results[at][name], dtype=float)
             * (-1.0 if self.metrics[name] == "max" else 1.0)
