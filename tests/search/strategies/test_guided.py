@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from typing import Any
 
@@ -30,8 +31,22 @@ def searched(make: Any, seed: int, count: int = 30, **options: Any) -> Search:
 def test_it_beats_random_search_at_equal_count() -> None:
     seeds = range(3)
     guided = statistics.median(volume(searched(Guided, seed, **SMALL)) for seed in seeds)
-    random = statistics.median(volume(searched(Random, seed)) for seed in seeds)
-    assert guided > random
+    drawn = statistics.median(volume(searched(Random, seed)) for seed in seeds)
+    assert guided > drawn
+
+
+def test_what_it_spreads_at_first_is_not_what_costs_most() -> None:
+    search = Search(Guided(some_space(), objectives=2, seed=0), 2)
+    search.run(10)
+    first = search.proposals[:10]
+    cost = [one.candidate.cost.macs for one in first]
+    spread = [one.origin["step"] == "first, spread" for one in first]
+    assert spread == [False, True] * 5
+    rng = random.Random(0)
+    space = some_space()
+    drawn = [space.build(space.sample(rng)).cost.macs for _ in range(400)]
+    usual = statistics.quantiles(drawn, n=4)[2]
+    assert max(macs for macs, far in zip(cost, spread, strict=True) if far) <= 1.2 * usual
 
 
 def test_it_says_how_well_it_predicts() -> None:
