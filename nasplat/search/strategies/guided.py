@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+BEYOND = 4.0
+"""What may be spent on going beyond the first rung, in shares of what was spent up to it."""
 FURTHER = 0.3
 """Probability that a mutant mutates on."""
 SAMPLE = 64
@@ -104,6 +107,38 @@ class Guided(Strategy):
             surrogate = self._surrogate()
             if surrogate is not None:
                 self._decide(turn, surrogate)
+
+    def promote(self, paused: Sequence[int], count: int) -> list[int] | None:
+        """Those whose predicted result at the last rung improves the front most, one after the other.
+
+        Fidelities share the budget: trials go on as long as less was spent beyond the first rung than
+        ``BEYOND`` times what was spent up to it. A trial that is asked for alone is left to successive
+        halving: there is nothing to prefer it to.
+        """
+        if len(paused) < 2:
+            return None
+        lowest, highest = self.fidelities[0], self.fidelities[-1]
+        reached = [trial[-1].fidelity for trial in self.trials]
+        beyond = sum(fidelity - lowest for fidelity in reached)
+        left_over = BEYOND * lowest * len(reached) - beyond
+        affordable = int(left_over // (highest - lowest))
+        if affordable < 1 or len(reached) < self.first:
+            return []
+        with one_thread():
+            surrogate = self._surrogate()
+            if surrogate is None:
+                return None
+            genotypes = [self._told[number][-1].candidate.genotype for number in paused]
+            known = {one.genotype: one for one in self._pool.know(genotypes)}
+            guess = surrogate.guess([known[genotype] for genotype in genotypes])
+            left = dict(enumerate(paused))
+            chosen: list[int] = []
+            while left and len(chosen) < min(count, affordable):
+                gain = guess.gain()
+                best = max(left, key=lambda row: float(gain[row]))
+                chosen.append(left.pop(best))
+                guess.believe(best)
+        return chosen
 
     def quality(self) -> dict[str, Any] | None:
         with one_thread():
@@ -184,7 +219,7 @@ class Guided(Strategy):
         return len(turn.proposals) > before
 
     def _decide(self, turn: Turn, surrogate: Surrogate) -> None:
-        results = best_first(self.results)
+        results = best_first(self._foreseen(surrogate))
         parents = results[: max(10, front_size(results))]
         if not parents:
             return
@@ -202,6 +237,22 @@ class Guided(Strategy):
                 parent = turn.rng.choice(parents).candidate
                 child = self.space.mutate(parent.genotype, turn.rng)
                 turn.offer(child, step="variation of the best", parents=[parent.digest])
+
+    def _foreseen(self, surrogate: Surrogate) -> list[Observation]:
+        """What is known of each trial; of those that have not gone to the last rung, what is predicted."""
+        last = [trial[-1] for trial in self.trials if trial[-1].values is not None]
+        if len({seen.fidelity for seen in last}) < 2:
+            return last
+        top = max(seen.fidelity for seen in last)
+        early = [seen for seen in last if seen.fidelity < top]
+        known = {
+            one.genotype: one for one in self._pool.know(seen.candidate.genotype for seen in early)
+        }
+        mean = surrogate.guess([known[seen.candidate.genotype] for seen in early]).mean
+        return [seen for seen in last if seen.fidelity == top] + [
+            replace(seen, values=tuple(surrogate.values(row)))
+            for seen, row in zip(early, mean, strict=True)
+        ]
 
     def _candidates(
         self, turn: Turn, surrogate: Surrogate, parents: Sequence[Observation]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
+from scipy.stats import theilslopes
 
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
 from nasplat.predict.quality import kendall_tau
@@ -29,6 +30,8 @@ Floats = NDArray[np.float64]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+PAIRS = 8
+"""Trials with reports at two fidelities from which the slope between these is learned."""
 Describe = Callable[[Sequence["Candidate"]], Floats]
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
@@ -90,6 +93,7 @@ class Surrogate:
             X = np.hstack([X, fidelities[:, None]])
             self._groups.append(max(self._groups, default=-1) + 1)
         table = np.array([seen.values for _, seen in reports], dtype=float)
+        table = aligned(table, fidelities, self._trial)
         self.objectives = [
             self._learn(X, table[:, column], exactly=column in exact)
             for column in range(objectives)
@@ -164,6 +168,34 @@ class Surrogate:
         model = GaussianProcess(groups)
         model.fit(X, target)
         return model
+
+
+def aligned(values: Floats, fidelities: Floats, trials: NDArray[np.int64]) -> Floats:
+    """Values as they would be at the highest fidelity, by the trials that reported at two of them.
+
+    From one fidelity to the next a straight line: through the median difference, or with a slope of its
+    own (that of Theil and Sen) from :data:`PAIRS` trials on.
+
+    Args:
+        values: ``(n, m)``.
+        fidelities: ``(n,)``.
+        trials: The trial of each row, ``(n,)``.
+    """
+    made = values.copy()
+    levels = np.unique(fidelities)
+    for below, above in zip(levels[-2::-1], levels[:0:-1], strict=True):
+        low, high = np.flatnonzero(fidelities == below), np.flatnonzero(fidelities == above)
+        common, left, right = np.intersect1d(trials[low], trials[high], return_indices=True)
+        if len(common) == 0:
+            continue
+        for column in range(values.shape[1]):
+            x, y = values[low[left], column], made[high[right], column]
+            slope = 1.0
+            if len(common) >= PAIRS and np.ptp(x) > 0:
+                slope = max(float(theilslopes(y, x).slope), 0.0)
+            shift = float(np.median(y - slope * x))
+            made[low, column] = slope * values[low, column] + shift
+    return made
 
 
 class Guess:
