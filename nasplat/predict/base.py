@@ -21,6 +21,14 @@ class Predictor(ABC):
     A predictor is deterministic: the same data in the same order give the same predictions.
     """
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise that a single result has beside the predicted deviation.
+
+        0 where the model does not tell the two apart.
+        """
+        return 0.0
+
     @abstractmethod
     def fit(self, X: Floats, y: Floats) -> None:
         """Learn from scratch.

@@ -1,8 +1,9 @@
-"""A Gaussian process whose length scales belong to groups of features [Rasmussen2006].
+"""A Gaussian process that learns which groups of features matter, and which features [Rasmussen2006].
 
-Matérn 5/2 kernel. The squared distance is a weighted sum of one distance for each group of features, and
-the weights are fitted by marginal likelihood under weak log-normal priors: a dozen numbers at most, so
-that ten observations are enough and a hundred take milliseconds.
+Matérn 5/2 kernel. The squared distance is a weighted sum over features. The weight of a feature is that of
+its group times one of its own; all are fitted by marginal likelihood under log-normal priors. Those of
+the groups are wide and those of single features narrow until there are many rows: ten observations say
+something about groups, a hundred about features.
 
 References:
     [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning. 2006.
@@ -22,6 +23,11 @@ from nasplat.predict.base import Floats, Remembering, checked
 
 FIT_ROWS = 200
 """Rows that the length scales are fitted on, evenly spread over the targets; all rows are conditioned on."""
+OWN_ROWS = 100
+"""Rows from which the logarithm of a feature's weight departs from its group's with prior deviation 1.
+
+With fewer the deviation is that part of 1: on few rows free weights of many features find order in noise.
+"""
 _ROOT5 = np.sqrt(5.0)
 _JITTER = 1e-8
 
@@ -46,8 +52,7 @@ class GaussianProcess(Remembering):
         self._spread = float(self.y.std()) or 1.0
         self._scale = self._distance_scales()
         rows = _evenly(self.y, FIT_ROWS)
-        distances = self._distances(self.X[rows], self.X[rows])
-        self._theta = self._maximise(distances, self._standard(self.y[rows]))
+        self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]))
         self._condition()
 
     def update(self, X: Floats, y: Floats) -> None:
@@ -67,7 +72,7 @@ class GaussianProcess(Remembering):
     def posterior(self, X: Floats) -> Posterior:
         """The posterior at rows ``X`` ``(m, d)``, which can be conditioned on guesses."""
         rows = self.asked(X)
-        cross = self._kernel(self._distances(self.X, rows))
+        cross = self._kernel(self.X, rows)
         mean = self._centre + self._spread * (cross.T @ self._alpha)
         solved = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         return Posterior(self, rows, mean, solved)
@@ -95,50 +100,57 @@ class GaussianProcess(Remembering):
     @property
     def relevance(self) -> Floats:
         """Weight of each group in the distance, ``(groups,)``; 0 means that it does not matter."""
-        return np.asarray(np.exp(self._theta[:-2]))
+        return np.asarray(np.exp(self._theta[: len(self._scale)]))
+
+    @property
+    def weights(self) -> Floats:
+        """Weight of each feature in the squared distance, ``(d,)``."""
+        groups = len(self._scale)
+        own = self._theta[groups:-2]
+        return np.asarray(
+            np.exp(self._theta[:groups][self._group] + own) / self._scale[self._group]
+        )
 
     def _standard(self, y: Floats) -> Floats:
         return (y - self._centre) / self._spread
 
-    def _members(self) -> list[NDArray[np.int64]]:
-        if self.groups is None:
-            return [np.arange(self.X.shape[1])]
-        return [np.flatnonzero(self.groups == group) for group in range(self.groups.max() + 1)]
+    @property
+    def _group(self) -> NDArray[np.int64]:
+        """Group of each feature."""
+        return np.zeros(self.X.shape[1], dtype=int) if self.groups is None else self.groups
 
     def _distance_scales(self) -> Floats:
         """Mean squared distance within each group, so that a weight of 1 means the same for all."""
-        scales = [2 * self.X[:, columns].var(axis=0).sum() for columns in self._members()]
-        return np.array([scale if scale > 0 else 1.0 for scale in scales])
+        group = self._group
+        scales = np.bincount(group, 2 * self.X.var(axis=0), minlength=1 + max(group, default=0))
+        return np.where(scales > 0, scales, 1.0)
 
-    def _distances(self, A: Floats, B: Floats) -> Floats:
-        """Squared distances of each group, ``(groups, len(A), len(B))``."""
-        parts = []
-        for columns, scale in zip(self._members(), self._scale, strict=True):
-            left, right = A[:, columns], B[:, columns]
-            squared = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
-            parts.append(np.maximum(squared, 0.0) / scale)
-        return np.array(parts)
-
-    def _kernel(self, distances: Floats) -> Floats:
-        radius = _ROOT5 * np.sqrt(np.tensordot(np.exp(self._theta[:-2]), distances, 1))
+    def _kernel(self, A: Floats, B: Floats) -> Floats:
+        """Covariance between rows, ``(len(A), len(B))``."""
+        weights = np.sqrt(self.weights)
+        radius = _ROOT5 * np.sqrt(_squared_distances(A * weights, B * weights))
         signal = np.exp(self._theta[-2])
         return np.asarray(signal * (1 + radius + radius**2 / 3) * np.exp(-radius))
 
     def _condition(self) -> None:
-        covariance = self._kernel(self._distances(self.X, self.X))
+        covariance = self._kernel(self.X, self.X)
         covariance[np.diag_indices_from(covariance)] += np.exp(self._theta[-1]) + _JITTER
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         target = self._standard(self.y)
         self._alpha = cho_solve((self._factor, True), target, check_finite=False)
 
-    def _maximise(self, distances: Floats, y: Floats) -> Floats:
-        """Log weights of the groups, log signal and log noise variance of highest posterior."""
-        groups = len(distances)
-        guess = np.array([np.log(1.0 / groups)] * groups + [0.0, np.log(self._noise_guess)])
-        width = np.array([1.5] * groups + [0.7, 1.5])
+    def _maximise(self, X: Floats, y: Floats) -> Floats:
+        """Log weights of groups and features, log signal and log noise variance of highest posterior."""
+        group, groups, columns = self._group, len(self._scale), X.shape[1]
+        own = min(1.0, len(y) / OWN_ROWS)
+        guess = np.array(
+            [-np.log(groups)] * groups + [0.0] * columns + [0.0, np.log(self._noise_guess)]
+        )
+        width = np.array([1.5] * groups + [own] * columns + [0.7, 1.5])
+        scaled = (X - X.mean(axis=0)) / np.sqrt(self._scale[group])
 
         def loss(theta: Floats) -> tuple[float, Floats]:
-            value, gradient = _negative_likelihood(theta, distances, y)
+            value, gradient = _negative_likelihood(theta, scaled, group, y)
             away = (theta - guess) / width
             return value + 0.5 * float(away @ away), gradient + away / width
 
@@ -170,7 +182,7 @@ class Posterior:
     def believe(self, row: int) -> None:
         """Condition on the mean at ``row``: the mean stays, the uncertainty around it shrinks."""
         model = self._model
-        prior = model._kernel(model._distances(self._rows[[row]], self._rows))[0]
+        prior = model._kernel(self._rows[[row]], self._rows)[0]
         covariance = prior - self._solved[:, row] @ self._solved
         known = self._variance[row] + np.exp(model._theta[-1]) + _JITTER
         added = covariance / np.sqrt(known)
@@ -178,10 +190,20 @@ class Posterior:
         self._variance = np.maximum(self._variance - added**2, 1e-12)
 
 
-def _negative_likelihood(theta: Floats, distances: Floats, y: Floats) -> tuple[float, Floats]:
+def _squared_distances(A: Floats, B: Floats) -> Floats:
+    squared = (A**2).sum(1)[:, None] + (B**2).sum(1) - 2 * A @ B.T
+    return np.asarray(np.maximum(squared, 0.0))
+
+
+def _negative_likelihood(
+    theta: Floats, X: Floats, group: NDArray[np.int64], y: Floats
+) -> tuple[float, Floats]:
     """Negative log marginal likelihood and its gradient in ``theta``."""
-    weights, signal, noise = np.exp(theta[:-2]), np.exp(theta[-2]), np.exp(theta[-1])
-    radius = _ROOT5 * np.sqrt(np.tensordot(weights, distances, 1))
+    groups = len(theta) - 2 - X.shape[1]
+    signal, noise = np.exp(theta[-2]), np.exp(theta[-1])
+    rows = X * np.exp(0.5 * (theta[:groups][group] + theta[groups:-2]))
+    squared = _squared_distances(rows, rows)
+    radius = _ROOT5 * np.sqrt(squared)
     decay = signal * np.exp(-radius)
     kernel = (1 + radius + radius**2 / 3) * decay
     covariance = kernel.copy()
@@ -193,10 +215,13 @@ def _negative_likelihood(theta: Floats, distances: Floats, y: Floats) -> tuple[f
     inverse = cho_solve(factor, np.eye(len(y)), check_finite=False)
     outer = inverse - np.outer(alpha, alpha)
     slope = -5.0 / 6.0 * (1 + radius) * decay * outer
-    gradient = 0.5 * np.concatenate(
+    # The sum of slope times one feature's squared distance, without the distances of each feature.
+    own = slope.sum(1) @ rows**2 - np.einsum("ic,ic->c", rows, slope @ rows)
+    gradient = np.concatenate(
         [
-            weights * np.einsum("gij,ij->g", distances, slope),
-            [float((outer * kernel).sum()), noise * float(np.trace(outer))],
+            np.bincount(group, own, minlength=groups),
+            own,
+            [0.5 * float((outer * kernel).sum()), 0.5 * noise * float(np.trace(outer))],
         ]
     )
     return value, gradient

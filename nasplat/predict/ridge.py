@@ -40,6 +40,10 @@ class RidgeRegression(Remembering):
         self._shrunk = 1.0 / (power + best[1])
         self._strength = best[1]
 
+    @property
+    def noise(self) -> float:
+        return float(np.sqrt(self._noise))
+
     def predict(self, X: Floats) -> tuple[Floats, Floats]:
         rows = self.asked(X) - self._centre
         along = rows @ self._right.T

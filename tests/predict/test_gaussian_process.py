@@ -24,10 +24,8 @@ def fitted() -> GaussianProcess:
 def test_mean_and_deviation_are_those_of_scikit_learn(fitted: GaussianProcess) -> None:
     X, y = fitted.X, fitted.y
     centre, spread = y.mean(), y.std()
-    scale = np.array([fitted._scale[group] for group in GROUPS])
-    weight = np.array([fitted.relevance[group] for group in GROUPS])
     signal, noise = np.exp(fitted._theta[-2:])
-    kernel = ConstantKernel(signal) * Matern(length_scale=np.sqrt(scale / weight), nu=2.5)
+    kernel = ConstantKernel(signal) * Matern(length_scale=1 / np.sqrt(fitted.weights), nu=2.5)
     oracle = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None)
     oracle.fit(X, (y - centre) / spread)
     asked = smooth(25, seed=1)[0]
@@ -39,16 +37,14 @@ def test_mean_and_deviation_are_those_of_scikit_learn(fitted: GaussianProcess) -
 
 def test_the_gradient_is_that_of_the_likelihood() -> None:
     X, y = smooth(20)
-    model = GaussianProcess(GROUPS)
-    model.fit(X, y)
-    distances = model._distances(X, X)
-    theta = np.array([0.3, -0.5, -2.0, 0.1, -3.0])
-    _, gradient = _negative_likelihood(theta, distances, y)
+    group = np.array(GROUPS)
+    theta = np.array([0.3, -0.5, -2.0, 0.2, 0.0, -0.4, 0.9, -1.0, 0.1, 0.1, -3.0])
+    _, gradient = _negative_likelihood(theta, X, group, y)
     for place in range(len(theta)):
         step = np.zeros(len(theta))
         step[place] = 1e-5
-        up, _ = _negative_likelihood(theta + step, distances, y)
-        down, _ = _negative_likelihood(theta - step, distances, y)
+        up, _ = _negative_likelihood(theta + step, X, group, y)
+        down, _ = _negative_likelihood(theta - step, X, group, y)
         assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-4)
 
 
@@ -57,6 +53,13 @@ def test_groups_that_say_nothing_lose_their_weight() -> None:
     model = GaussianProcess([0, 0, 0, 1, 1, 1])
     model.fit(X, y)
     assert model.relevance[1] < 0.1 * model.relevance[0]
+
+
+def test_features_that_say_nothing_lose_weight_within_their_group() -> None:
+    X, y = smooth(120)
+    model = GaussianProcess()
+    model.fit(X, y)
+    assert model.weights[3:].max() < 0.3 * model.weights[:3].min()
 
 
 def test_leaving_out_in_closed_form_is_leaving_out(fitted: GaussianProcess) -> None:
