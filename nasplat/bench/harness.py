@@ -54,7 +54,7 @@ class Trace:
         cost: Spent after each report: evaluations, or trainings at the last fidelity.
         values: Results, minimised; NaN where one failed.
         asked: For each question how many results were known and how many candidates came back.
-        seconds: How long each of these questions took.
+        seconds: Processor time that each of these questions took.
     """
 
     strategy: str
@@ -86,7 +86,7 @@ class Trace:
 
     @property
     def seconds_per_proposal(self) -> float:
-        """Mean time that a proposal took."""
+        """Mean processor time that a proposal took."""
         proposed = sum(count for _, count in self.asked)
         return sum(self.seconds) / max(1, proposed)
 
@@ -380,9 +380,9 @@ class _Run:
         return None if any(np.isnan(met)) else met
 
     def _timed(self, ask: Callable[[], list[Any]]) -> list[Any]:
-        told, begun = len(self.trace.rows), time.perf_counter()
+        told, begun = len(self.trace.rows), time.process_time()
         answer = ask()
-        self.trace.seconds.append(time.perf_counter() - begun)
+        self.trace.seconds.append(time.process_time() - begun)
         self.trace.asked.append((told, len(answer)))
         return answer
 

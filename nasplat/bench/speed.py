@@ -28,7 +28,7 @@ def round_seconds(
     batch: int = BATCH,
     options: Mapping[str, Any] | None = None,
 ) -> tuple[float, float]:
-    """Seconds that a question for a batch takes once so many random results are known.
+    """Processor seconds that a question for a batch takes once so many random results are known.
 
     Args:
         table: The table.
@@ -72,9 +72,9 @@ def round_seconds(
     taken = []
     with single_thread():
         for _ in range(2):
-            begun = time.perf_counter()
+            begun = time.process_time()
             answer = made.ask(batch)
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.process_time() - begun)
             for one in answer:
                 tell(one if strategy in PEERS else one.candidate)
     return taken[0], taken[1]
