@@ -9,7 +9,7 @@ import typer
 
 from nasplat.cli import output
 from nasplat.cli.options import FormatOption
-from nasplat.errors import NotFoundError
+from nasplat.errors import NotFoundError, UsageError, unknown
 from nasplat.report import units
 from nasplat.report.tables import Format, render, render_one
 
@@ -60,6 +60,10 @@ def find(
     from nasplat.space.designs import designs
 
     everything = designs(space)
+    axes = {name for design in everything for name in design.axes}
+    if axis is not None and axis not in axes:
+        hint = "`nasplat survey axes` lists every axis with its options."
+        raise unknown("axis", axis, sorted(axes), UsageError, hint=hint)
     words = [word.lower() for word in text or ()]
     met = [
         design

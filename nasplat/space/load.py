@@ -100,6 +100,27 @@ def load_module(name: str | Path) -> tuple[Path, ModuleType]:
         raise SpaceError(f"{file} raises while it is loaded: {_where(error, file)}") from error
 
 
+def spaces_for(task: Typed) -> list[str]:
+    """Names of the shipped spaces that have an example of the kinds of types that a task has."""
+    return [name for name in known_spaces() if _kinds(task) in map(_kinds, examples(name).values())]
+
+
+def _kinds(task: Typed) -> tuple[list[type[TensorType]], list[type[TensorType]]]:
+    return [type(kind) for kind in task.inputs.values()], [
+        type(kind) for kind in task.outputs.values()
+    ]
+
+
+def _other_spaces(name: str | Path, task: Typed) -> str:
+    """The next step when a space refuses a task of kinds that none of its examples has."""
+    own = examples(name)
+    if not own or _kinds(task) in map(_kinds, own.values()):
+        return ""
+    others = spaces_for(task)
+    fitting = f"Spaces for this task: {', '.join(others)}." if others else ""
+    return f"{name} is for {'; '.join(dict.fromkeys(map(str, own.values())))}. {fitting}".strip()
+
+
 def load_space(name: str | Path, task: Typed, **options: Any) -> Space:
     """Make the space for a task.
 
@@ -125,7 +146,8 @@ def load_space(name: str | Path, task: Typed, **options: Any) -> Space:
     try:
         made = make(task, **options)
     except UsageError as error:
-        raise SpaceError(f"{file}: {error.message}", hint=error.hint) from error
+        hint = error.hint or _other_spaces(name, task)
+        raise SpaceError(f"{file}: {error.message}", hint=hint) from error
     except Exception as error:
         raise SpaceError(f"{file}: space(task) raises: {_where(error, file)}") from error
     if not isinstance(made, Space):

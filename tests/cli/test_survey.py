@@ -22,6 +22,8 @@ def test_designs_are_found_by_words_axis_and_option(nasplat: Runner) -> None:
     assert {row["space"] for row in axis} == {"cell"}
     nothing = nasplat("survey", "find", "--option", "perpetual_motion")
     assert nothing.code == 3 and "nasplat survey axes" in nothing.err
+    wrong = nasplat("survey", "find", "--axis", "token_mixr")
+    assert wrong.code == 2 and "known: token_mixer" in wrong.err
 
 
 def test_a_design_is_shown_with_what_it_leaves_of_its_space(nasplat: Runner) -> None:

@@ -84,3 +84,10 @@ def test_a_task_of_other_types_is_refused_with_both_sides(name: str) -> None:
     text = SimpleNamespace(inputs={"text": Tokens(8, 4)}, outputs={"logits": Logits(2)})
     with pytest.raises(SpaceError, match=r"Tokens\(8, 4\) to Logits\(2\)"):
         load_space(name, text)
+
+
+def test_a_space_that_does_not_take_a_task_names_those_that_do() -> None:
+    with pytest.raises(SpaceError, match="unet maps one Image or Volume") as caught:
+        load_space("unet", SimpleNamespace(inputs=TASK.inputs, outputs=TASK.outputs))
+    assert "unet is for Image(1, 32, 32) -> Image(11, 32, 32)" in caught.value.hint
+    assert "Spaces for this task: cell, dual-branch, hybrid-vit." in caught.value.hint
