@@ -86,12 +86,17 @@ class OptunaPeer(Peer):
             return
         fixed = FixedTrial(dict(candidate.genotype))
         self._suggest(fixed)
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
         self._study.add_trial(
             create_trial(
-                state=state, params=fixed.params, distributions=fixed.distributions, values=values
+                state=TrialState.RUNNING, params=fixed.params, distributions=fixed.distributions
             )
         )
+        self._count_generation()
+        number = self._study.get_trials(deepcopy=False)[-1].number
+        if values is None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, list(values))
 
     def _ask(self) -> Candidate:
         from optuna.trial import TrialState
@@ -104,9 +109,16 @@ class OptunaPeer(Peer):
                 self._study.tell(trial, state=TrialState.FAIL)
                 self._study.enqueue_trial(dict(row))
                 trial = self._study.ask()
+                self._count_generation()
                 candidate = self._suggest(trial)
         self._open.append((trial, candidate))
         return candidate
+
+    def _count_generation(self) -> None:
+        """Let NSGA-II count the newest trial, whose parameters it did not draw itself."""
+        count = getattr(self._study.sampler, "get_trial_generation", None)
+        if count is not None:
+            count(self._study, self._study.get_trials(deepcopy=False)[-1])
 
     def _suggest(self, trial: Any) -> Candidate:
         whole = getattr(self.space, "whole", self.space)

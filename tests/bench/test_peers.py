@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from optuna.trial import TrialState
 
 from nasplat.bench.bananas import Bananas, ensemble, walks_of
 from nasplat.bench.harness import run
 from nasplat.bench.measures import Problem, running
-from nasplat.bench.peers import PEERS, Peer, make_peer
+from nasplat.bench.peers import PEERS, OptunaPeer, Peer, make_peer
 from nasplat.bench.rivals import LocalSearch, RegularisedEvolution
 from nasplat.errors import UsageError
 from nasplat.search.strategies.base import key_of
@@ -83,13 +84,25 @@ def test_methods_that_repeat_themselves_are_left_to(name: str) -> None:
 def test_optuna_is_told_of_the_row_that_was_evaluated(name: str) -> None:
     table = small_table(listed=10)
     peer = make_peer(name, table.searched)
+    assert isinstance(peer, OptunaPeer)
     for candidate in search(peer, 30):
         assert table.searched.contains(candidate.genotype)
-    from optuna.trial import TrialState
-
-    told = peer._study.get_trials(states=(TrialState.COMPLETE,))  # type: ignore[attr-defined]  # Optuna's
+    told = peer._study.get_trials(states=(TrialState.COMPLETE,))
     assert len(told) == 30
     assert all(table.searched.contains(Genotype(trial.params)) for trial in told)
+
+
+def test_generations_of_nsga2_go_on_where_rows_are_few_and_results_come_from_elsewhere() -> None:
+    table = small_table(listed=20)
+    peer = make_peer("optuna-nsga2", table.searched, options={"population": 10})
+    assert isinstance(peer, OptunaPeer)
+    for genotype in table.genotypes[:10]:
+        peer.tell(table.space.build(genotype), (-score(genotype),))
+    search(peer, 40)
+    key = "NSGAIISampler:generation"
+    told = peer._study.get_trials(states=(TrialState.COMPLETE,))
+    assert [trial.system_attrs[key] for trial in told[:10]] == [0] * 10
+    assert {trial.system_attrs[key] for trial in told} == {0, 1, 2, 3, 4}
 
 
 def test_results_from_elsewhere_are_taken() -> None:
