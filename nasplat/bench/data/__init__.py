@@ -1,0 +1,1 @@
+"""Tables that ship, in the neutral form."""
