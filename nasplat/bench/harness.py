@@ -104,7 +104,6 @@ class Trace:
         data["values"] = [
             None if bad else list(row) for row, bad in zip(self.values, failed, strict=True)
         ]
-        data["seconds"] = [float(f"{second:.4g}") for second in self.seconds]
         return data
 
     @classmethod
@@ -382,7 +381,7 @@ class _Run:
     def _timed(self, ask: Callable[[], list[Any]]) -> list[Any]:
         told, begun = len(self.trace.rows), time.process_time()
         answer = ask()
-        self.trace.seconds.append(time.process_time() - begun)
+        self.trace.seconds.append(round(time.process_time() - begun, 6))
         self.trace.asked.append((told, len(answer)))
         return answer
 

@@ -95,10 +95,7 @@ def test_failures_are_evaluations_without_values() -> None:
 
 def test_a_trace_comes_back_from_json() -> None:
     trace = run(small_table(), "random", evaluations=5, seed=0, objectives=["score", "macs"])
-    back = Trace.from_json(json.loads(json.dumps(trace.to_json())))
-    assert back.seconds == pytest.approx(trace.seconds, rel=1e-3)
-    back.seconds = trace.seconds
-    assert back == trace
+    assert Trace.from_json(json.loads(json.dumps(trace.to_json()))) == trace
 
 
 @pytest.mark.parametrize("continues", [False, True])
