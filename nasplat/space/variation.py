@@ -8,8 +8,9 @@ repeated body takes the values of the copy before it, everything else its defaul
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from nasplat.space.decisions import Scalar
@@ -79,15 +80,15 @@ class Recombination:
     def __init__(self, plan: Plan, named: Iterable[Site]) -> None:
         self._plan = plan
         signatures = Signatures()
-        self._sites: list[list[tuple[Site, int]]] = [[], []]
-        self._alike: dict[int, list[Site]] = defaultdict(list)
+        self._sites: list[_Sites] = [_Sites(), _Sites()]
+        self._alike: dict[int, _Sites] = defaultdict(_Sites)
         single = [Site(entry[0].path, (entry,)) for entry in entries(plan)]
         for group, sites in zip(self._sites, (single, named), strict=True):
             for site in sites:
                 if site.plan:
                     signature = signatures.of(site.plan)
-                    group.append((site, signature))
-                    self._alike[signature].append(site)
+                    group.add(site, signature)
+                    self._alike[signature].add(site, signature)
 
     def cross(
         self, one: Mapping[str, Any], other: Mapping[str, Any], rng: random.Random
@@ -106,13 +107,13 @@ class Recombination:
     def _moved(
         self, one: Mapping[str, Any], other: Mapping[str, Any], rng: random.Random
     ) -> Genotype:
-        groups = [[pair for pair in group if _present(pair[0], one)] for group in self._sites]
+        groups = [group.present(one) for group in self._sites]
         for _ in range(self.TRIES):
             group = groups[int(rng.random() * 2)]
             if not group:
                 continue
             target, signature = group[int(rng.random() * len(group))]
-            sources = [site for site in self._alike[signature] if _present(site, other)]
+            sources = [site for site, _ in self._alike[signature].present(other)]
             if not sources:
                 continue
             same = [site for site in sources if site.path == target.path]
@@ -123,6 +124,41 @@ class Recombination:
                 changed = {**one, **moved}
                 return Genotype(fill(self._plan, changed, inherited(one)))
         return Genotype(one)
+
+
+class _Sites:
+    """Sites with their signatures, found by the rarest decision of each: few of them are in a genotype."""
+
+    def __init__(self) -> None:
+        self._listed: list[tuple[Site, int]] = []
+        self._met: set[tuple[str, int, tuple[str, ...]]] = set()
+
+    def add(self, site: Site, signature: int) -> None:
+        """Add a site, unless it is there: a shared decision is met wherever it is read, and moves once."""
+        key = site.path, signature, tuple(point.path for point, _ in site.plan)
+        if key not in self._met:
+            self._met.add(key)
+            self._listed.append((site, signature))
+
+    @cached_property
+    def _holding(self) -> dict[str, list[int]]:
+        """Numbers of sites by the path of a decision that fewest of them hold."""
+        paths = [[point.path for point, _ in site.plan] for site, _ in self._listed]
+        uses = Counter(path for held in paths for path in held)
+        found: dict[str, list[int]] = defaultdict(list)
+        for number, held in enumerate(paths):
+            found[min(held, key=lambda path: uses[path])].append(number)
+        return found
+
+    def present(self, genotype: Mapping[str, Any]) -> list[tuple[Site, int]]:
+        """Those that are decided in a genotype, in the order in which they were added."""
+        found = [
+            number
+            for path in genotype
+            for number in self._holding.get(path, ())
+            if _present(self._listed[number][0], genotype)
+        ]
+        return [self._listed[number] for number in sorted(found)]
 
 
 def _present(site: Site, genotype: Mapping[str, Any]) -> bool:

@@ -152,7 +152,7 @@ def test_a_budget_of_device_hours_counts_all_device_time(create: Create) -> None
     study.run()
     (limit,) = study.status()["budget"]
     seconds = sum(t.device_seconds for t in study.trials())
-    assert limit["used"] * 3600 == pytest.approx(seconds, rel=1e-3)
+    assert limit["used"] * 3600 == pytest.approx(seconds, abs=0.004)
     assert 1.08 <= seconds < 2.5
 
 

@@ -45,8 +45,10 @@ Floats = NDArray[np.float64]
 
 BEYOND = 4.0
 """What may be spent on going beyond the first rung, in shares of what was spent up to it."""
-FURTHER = 0.3
-"""Probability that a mutant mutates on."""
+DRAWN = 4000
+"""Random genotypes that are looked at, at most."""
+FRESH = 16
+"""Random genotypes that are looked at besides for each trial."""
 SAMPLE = 64
 """Random candidates that settle the features of a space."""
 REFINED = 8
@@ -61,10 +63,11 @@ class Guided(Strategy):
     Args:
         space: As for every strategy; so are the other arguments not listed here.
         first: Candidates before anything is modelled, at least 2.
-        drawn: Random genotypes that are looked at.
+        drawn: Random genotypes that are looked at, besides :data:`FRESH` for each trial.
         varied: Variations of the best results that are looked at, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
-        built: Of each of these four lots, how many are built and judged as graphs.
+        built: Of each of these four lots, how many are built and judged as graphs for each candidate
+            that is asked for.
         extra: Further numbers of a candidate by name, such as zero-cost scores.
     """
 
@@ -75,10 +78,10 @@ class Guided(Strategy):
         space: Any,
         *,
         first: int = 10,
-        drawn: int = 512,
-        varied: int = 512,
-        refined: int = 256,
-        built: int = 64,
+        drawn: int = 500,
+        varied: int = 500,
+        refined: int = 240,
+        built: int = 12,
         extra: Extra | None = None,
         **options: Any,
     ) -> None:
@@ -170,7 +173,7 @@ class Guided(Strategy):
         genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
         seen = [self.space.build(genotype) for genotype in dict.fromkeys(genotypes)]
         features = Features(seen, encode=self.space.encode, extra=self.extra)
-        return Pool(self.space, features, self.cheap, self.exact)
+        return Pool(self.space, features, self.cheap, self.exact, self.seed)
 
     def _surrogate(self) -> Surrogate | None:
         reports = sum(len(trial) for trial in self.trials)
@@ -268,37 +271,30 @@ class Guided(Strategy):
         screen = Surrogate(self.trials, self._codes, self._code_groups, self.objectives, [])
         children = crossed(self.space, genotypes, self.varied // 8, turn.rng)
         share = -(-self.varied // len(parents))
-        for genotype in genotypes:
-            children += [self._mutant(genotype, turn.rng) for _ in range(share)]
-        drawn = [self.space.sample(turn.rng) for _ in range(self.drawn)]
+        for parent in parents:  # what has been among the best for longer is varied further
+            age = (len(self._told) - parent.number) // 4
+            children += self._pool.around(parent.candidate.genotype, share + min(age, 2 * share))
+        drawn = self._pool.drawn(min(self.drawn + FRESH * len(self._told), DRAWN))
+        count = self.built * turn.room
         known: dict[Genotype, Known] = {}
         for made in (drawn, children):
-            promising = self._screened(screen, made, told, self.built)
+            promising = self._screened(screen, made, told, count)
             known |= {one.genotype: one for one in self._pool.know(promising)}
         for _ in range(2 if self.refined else 0):
             listed = self._allowed(known.values(), told)
             if not listed:
                 break
             gain = surrogate.guess(listed).gain()
-            best = np.argsort(-gain, kind="stable")[:REFINED]
-            mutants = [
-                self._mutant(listed[row].genotype, turn.rng)
-                for row in best
-                for _ in range(-(-self.refined // REFINED))
-            ]
-            promising = self._screened(screen, mutants, {*told, *known}, self.built)
+            mutants: list[Genotype] = []
+            for row in np.argsort(-gain, kind="stable")[:REFINED]:
+                mutants += self._pool.around(listed[row].genotype, -(-self.refined // REFINED))
+            promising = self._screened(screen, mutants, {*told, *known}, count)
             known |= {one.genotype: one for one in self._pool.know(promising)}
         return self._allowed(known.values(), told)
 
-    def _mutant(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """Mostly one step away, sometimes several."""
-        mutant = self.space.mutate(genotype, rng)
-        while rng.random() < FURTHER:
-            mutant = self.space.mutate(mutant, rng)
-        return mutant
-
     def _codes(self, candidates: Sequence[Candidate]) -> Floats:
-        return np.array([self.space.encode(candidate.genotype) for candidate in candidates])
+        codes = self._pool.codes([candidate.genotype for candidate in candidates])
+        return np.asarray(codes, dtype=float)
 
     @property
     def _code_groups(self) -> list[int]:
@@ -315,8 +311,9 @@ class Guided(Strategy):
         made = [one for one in dict.fromkeys(genotypes) if one not in other_than]
         if len(made) <= count:
             return made
-        codes = [Known(one, self.space.encode(one), {}, 0.0) for one in made]
-        gain = screen.guess(codes).gain()
+        codes = self._pool.codes(made).astype(float)
+        known = [Known(one, row, {}, 0.0) for one, row in zip(made, codes, strict=True)]
+        gain = screen.guess(known).gain()
         return [made[row] for row in np.argsort(-gain, kind="stable")[:count]]
 
     def _allowed(self, known: Iterable[Known], told: Collection[Genotype]) -> list[Known]:

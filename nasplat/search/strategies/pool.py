@@ -5,6 +5,7 @@ Each candidate is built once; what is kept of it are its features and its exact 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+FURTHER = 0.3
+"""Probability that a mutant mutates on."""
 REMEMBERED = 20_000
 """Genotypes whose features are kept; beyond, the oldest are forgotten and built again when met again."""
 
@@ -52,6 +55,7 @@ class Pool:
         features: Describes candidates.
         cheap: Violation of the cheap constraints, if there are any.
         exact: Objectives that follow from the candidate alone.
+        seed: Seed of what is drawn and varied.
     """
 
     def __init__(
@@ -60,12 +64,17 @@ class Pool:
         features: Features,
         cheap: Measure | None,
         exact: Mapping[int, Measure],
+        seed: int = 0,
     ) -> None:
         self.space = space
         self.features = features
         self._cheap = cheap
         self._exact = exact
+        self._seed = seed
         self._known: dict[Genotype, Known] = {}
+        self._around: dict[Genotype, tuple[random.Random, list[Genotype]]] = {}
+        self._codes: dict[Genotype, NDArray[np.float32]] = {}
+        self._stream: tuple[random.Random, list[Genotype]] = (random.Random(f"drawn {seed}"), [])
 
     def know(self, genotypes: Iterable[Genotype]) -> list[Known]:
         """Build what is not known yet; the answer has the order of the question, repeats once."""
@@ -95,6 +104,40 @@ class Pool:
         self.note(candidates)
         found = [self._known[candidate.genotype].row for candidate in candidates]
         return np.array(found).reshape(len(candidates), len(self.features.columns))
+
+    def codes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float32]:
+        """The space's encoding of genotypes, ``(n, e)``; each is worked out once."""
+        if len(self._codes) > REMEMBERED:
+            self._codes.clear()
+        for genotype in genotypes:
+            if genotype not in self._codes:
+                self._codes[genotype] = self.space.encode(genotype).astype(np.float32)
+        return np.array([self._codes[genotype] for genotype in genotypes])
+
+    def drawn(self, count: int) -> list[Genotype]:
+        """The first ``count`` random genotypes, the same for the whole search."""
+        rng, stream = self._stream
+        stream.extend(self.space.sample(rng) for _ in range(count - len(stream)))
+        return stream[:count]
+
+    def around(self, genotype: Genotype, count: int) -> list[Genotype]:
+        """The first ``count`` mutants of a genotype: mostly one step away, sometimes several.
+
+        The same for the whole search, so that a candidate that stays promising is not varied, built and
+        described all over again at every turn.
+        """
+        if len(self._around) > REMEMBERED // 10:
+            self._around.clear()  # what is asked for again comes out the same
+        if genotype not in self._around:
+            text = json.dumps([self._seed, sorted(genotype.items())])
+            self._around[genotype] = (random.Random(text), [])
+        rng, mutants = self._around[genotype]
+        while len(mutants) < count:
+            mutant = self.space.mutate(genotype, rng)
+            while rng.random() < FURTHER:
+                mutant = self.space.mutate(mutant, rng)
+            mutants.append(mutant)
+        return mutants[:count]
 
 
 def crossed(

@@ -56,7 +56,7 @@ def test_it_says_how_well_it_predicts() -> None:
     search = searched(Guided, 0, **SMALL)
     quality = search.strategy.quality()
     assert quality is not None
-    assert quality["kendall_tau"] == min(quality["kendall_tau_by_objective"]) > 0.5
+    assert quality["kendall_tau"] == min(quality["kendall_tau_by_objective"]) > 0.4
     assert quality["fitted_on"] == len(search.told)
     assert quality["say"] == 1.0
     assert quality["target"] in ("objective 0", "objective 1")

@@ -70,7 +70,7 @@ def test_options_reach_the_strategy_and_unknown_ones_are_all_named() -> None:
     assert isinstance(made, Guided)
     assert (made.first, made.seed) == (3, 4)
     with pytest.raises(
-        UsageError, match=r"no option 'firts', 'speed'; it has: drawn, extra, first"
+        UsageError, match=r"no option 'firts', 'speed'; it has: built, drawn, extra, first"
     ):
         table.make_strategy("guided", tiny_space(), options={"firts": 3, "speed": 1})
     with pytest.raises(UsageError, match="it has: none"):
