@@ -225,7 +225,7 @@ def _floor(curves: Curves) -> float | None:
 def cell(name: str, value: Any) -> str:
     """One value as a table of a report shows it."""
     if value is None:
-        return "-" if name.startswith("tau_") else "not met"
+        return "-" if name.startswith(("tau_", "regret_", "hypervolume_")) else "not met"
     if isinstance(value, str):
         return value
     if name in ("found", "time_to_best_other", "inside_50", "inside_90"):

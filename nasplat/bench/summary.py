@@ -31,17 +31,24 @@ def rows(runs: Runs) -> list[dict[str, Any]]:
     several: the median share of the true hypervolume after some evaluations. With several fidelities
     evaluations are costs, in trainings at the last one.
     """
-    made = [row(runs.problem, name, traces) for name, traces in runs.by_strategy().items()]
+    by_strategy = runs.by_strategy()
+    told = sorted(
+        {mark for traces in by_strategy.values() for mark in marks(traces[0].evaluations)}
+    )
+    made = [row(runs.problem, name, traces, told) for name, traces in by_strategy.items()]
     return sorted(made, key=_place)
 
 
-def row(problem: Problem, name: str, traces: Sequence[Trace]) -> dict[str, Any]:
+def row(
+    problem: Problem, name: str, traces: Sequence[Trace], told: Sequence[int]
+) -> dict[str, Any]:
     """The row of one strategy.
 
     Args:
         problem: What was searched.
         name: The strategy with its settings.
         traces: Its runs, at least one, all of one length.
+        told: Evaluations after which it is told of; ``None`` stands for those beyond its length.
     """
     found: dict[str, Any] = {"strategy": name, "runs": len(traces)}
     budget = traces[0].evaluations
@@ -54,12 +61,12 @@ def row(problem: Problem, name: str, traces: Sequence[Trace]) -> dict[str, Any]:
         found["to_optimum"] = _known(quantile(counts, 0.5))
         found["to_optimum_p95"] = _known(quantile(counts, 0.95))
         found["found"] = sum(count < math.inf for count in counts) / len(counts)
-    for mark in marks(budget):
+    kind, middle = (
+        ("regret", statistics.fmean) if problem.single else ("hypervolume", statistics.median)
+    )
+    for mark in told:
         there = [reached(problem, trace, [mark])[0] for trace in traces]
-        if problem.single:
-            found[f"regret_{mark}"] = statistics.fmean(there)
-        else:
-            found[f"hypervolume_{mark}"] = statistics.median(there)
+        found[f"{kind}_{mark}"] = middle(there) if mark <= budget else None
     found["seconds_per_proposal"] = statistics.fmean(one.seconds_per_proposal for one in traces)
     return found
 
@@ -80,15 +87,16 @@ def curves(runs: Runs) -> tuple[list[int], dict[str, Floats]]:
     """What each run had reached after 1, 2, ... evaluations.
 
     Returns:
-        The evaluations ``(n,)``, and for each strategy ``(runs, n)``.
+        The evaluations ``(n,)``, and for each strategy ``(runs, n)``, NaN beyond its length.
     """
     by_strategy = runs.by_strategy()
     most = max(traces[0].evaluations for traces in by_strategy.values())
     costs = list(range(1, most + 1))
-    return costs, {
-        name: np.array([reached(runs.problem, trace, costs) for trace in traces])
-        for name, traces in by_strategy.items()
-    }
+    met = {}
+    for name, traces in by_strategy.items():
+        met[name] = np.array([reached(runs.problem, trace, costs) for trace in traces])
+        met[name][:, traces[0].evaluations :] = np.nan
+    return costs, met
 
 
 def _known(number: float) -> float | None:
@@ -97,7 +105,8 @@ def _known(number: float) -> float | None:
 
 def _place(found: dict[str, Any]) -> tuple[float, float, str]:
     count = found.get("to_optimum")
-    last = [value for name, value in found.items() if name.startswith(("regret_", "hyper"))][-1]
+    marked = [value for name, value in found.items() if name.startswith(("regret_", "hyper"))]
+    last = [value for value in marked if value is not None][-1]
     sign = 1.0 if "found" in found else -1.0
     return (
         (math.inf if count is None else count) if sign > 0 else 0.0,

@@ -11,6 +11,7 @@ import pytest
 from nasplat.bench import runs, summary
 from nasplat.bench.harness import Trace
 from nasplat.bench.measures import Problem
+from nasplat.bench.report import _of_runs, draw, to_markdown
 from nasplat.bench.runs import Plan, Runs, code_of, run_all
 from nasplat.errors import NotFoundError, UsageError
 from tests.bench.small import small_table
@@ -187,6 +188,24 @@ def test_curves_hold_every_run_at_every_evaluation() -> None:
     costs, met = summary.curves(made([[4.0, 2.0, 3.0], [1.0, 2.0, 0.0]]))
     assert costs == [1, 2, 3]
     assert np.array_equal(met["s"], [[4, 2, 2], [1, 1, 0]])
+
+
+def test_strategies_with_runs_of_other_lengths_share_their_columns() -> None:
+    known = made([[4.0, 2.0, 0.0]])
+    trace = Trace("t", {}, 0, ("a",), (1,), 2, 5)
+    for place, value in enumerate((3.0, 1.0)):
+        trace.note(place, 1, place + 1.0, (value,))
+    known.traces[runs.key_of(trace)] = trace
+    known.code[runs.key_of(trace)] = ""
+    long, short = summary.rows(known)
+    assert list(long) == list(short)
+    assert (long["regret_2"], long["regret_3"]) == (2.0, 0.0)
+    assert (short["regret_2"], short["regret_3"]) == (1.0, None)
+    _, met = summary.curves(known)
+    assert np.array_equal(met["t"], [[3.0, 1.0, np.nan]], equal_nan=True)
+    part = _of_runs(known)
+    assert part.curves is not None
+    assert "| t |" in to_markdown([part]) and "<svg" in draw(part.curves)
 
 
 def test_the_best_strategy_stands_first(tmp_path: Path) -> None:
