@@ -1,15 +1,19 @@
 """A Gaussian process on features of the typed graph: what ``guided`` uses.
 
-Features: counts of op families, shortest and longest paths in every set of families, which family feeds
-which, log costs, and the space's own encoding; each of these groups has one length scale. Model: Matérn
-5/2, fitted by marginal likelihood. Best with few rows (up to some hundred) and where a standard deviation
-is needed.
+Features: counts of op families; shortest, longest and mean paths in every set of families and how many
+paths avoid it; which family feeds which and walks of three steps; log costs; and the space's own encoding.
+Each of these groups has one length scale, and from some dozens of rows on each feature one of its own.
+Model: Matérn 5/2, fitted by marginal likelihood. Best with few rows (up to some hundred) and where a
+standard deviation is needed.
 
-Kendall's tau, held out: mean of 5 seeds, on the rest of 2,000 cells
-(`nasplat bench predictors nb201-c10 --data DATA`):
-    NAS-Bench-201, validation accuracy    16 rows   32     50     100    128
-        CIFAR-10                          .621      .729   .785   .815   .837
-        CIFAR-100                         .599      .705   .756   .799   .818
+Kendall's tau, held out: mean of 5 draws of rows, at most 1,000 others
+(`nasplat bench predictors TABLE --recipe graph-gp --train 32,100,128,512 --data DATA`):
+                     32 rows   100    128    512
+    nb201-c10          .691   .814   .830   .896
+    nb-graph-arxiv     .471   .596   .626   .710
+    nb-macro           .832   .897   .899   .924
+    accel-nb           .735   .832   .847   .897
+    nb-bert            .687   .747
 """
 
 from __future__ import annotations
