@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nasplat.bench.harness import Trace
 from nasplat.bench.measures import (
     MARKS,
     Floats,
@@ -21,6 +20,7 @@ from nasplat.bench.measures import (
     to_optimum,
 )
 from nasplat.bench.runs import Runs
+from nasplat.bench.trace import Trace
 
 
 def rows(runs: Runs) -> list[dict[str, Any]]:

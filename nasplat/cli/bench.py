@@ -15,8 +15,8 @@ from nasplat.errors import UsageError
 from nasplat.report.tables import Format, render
 
 if TYPE_CHECKING:
-    from nasplat.bench.harness import Trace
     from nasplat.bench.table import Table
+    from nasplat.bench.trace import Trace
 
 app = typer.Typer(
     help="Measures strategies and predictors on tables of known results, and by real training.",

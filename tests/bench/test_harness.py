@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasplat.bench.harness import Trace, known_searchers, run
+from nasplat.bench.harness import known_searchers, run
 from nasplat.bench.measures import Problem, running, to_optimum
 from nasplat.bench.peers import PEERS
 from nasplat.bench.speed import round_seconds
+from nasplat.bench.trace import Trace
 from nasplat.errors import UsageError
 from tests.bench.small import small_table, tiny_table
 

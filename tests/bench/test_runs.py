@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nasplat.bench import runs, summary
-from nasplat.bench.harness import Trace
 from nasplat.bench.measures import Problem
 from nasplat.bench.report import _of_runs, draw, to_markdown
 from nasplat.bench.runs import Plan, Runs, code_of, run_all
+from nasplat.bench.trace import Trace
 from nasplat.errors import NotFoundError, UsageError
 from tests.bench.small import small_table
 
