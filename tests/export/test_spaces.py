@@ -14,7 +14,7 @@ from nasplat.testing.exported import (
 )
 
 SPACES = [name for name in content.names("search_spaces") if examples(name)]
-CANDIDATES = 8
+CANDIDATES = 4
 UNSTEADY = 1
 """Candidates that may differ, and only if torch differs from itself as rounding does."""
 
