@@ -54,11 +54,11 @@ def digest(graph: Graph) -> str:
     """The identity of a graph: ``g1:`` and 32 hexadecimal digits."""
     values, outputs = _normalise(graph)
     colours = _merkle(values)
+    wiring = _Wiring(values, outputs)
     if len(set(colours)) < len(colours):
-        colours = _refined(values, outputs, colours)
-        form = _canonical(values, outputs, colours)
+        form, _ = _canonical(wiring, _refined(wiring, colours))
     else:
-        form = _form(values, outputs, colours)
+        form = _form(wiring, colours)
     return f"{VERSION}:{form.hex()}"
 
 
@@ -210,69 +210,114 @@ def _groups(values: Sequence[_Value]) -> list[list[int]]:
     return [indices for indices in members.values() if len(indices) > 1]
 
 
-def _refined(
-    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
-) -> Colours:
-    """Refine colours by what is below, above and in the same sharing group, until stable."""
-    groups = _groups(values)
-    classes = len(set(colours))
-    while True:
-        around: list[list[bytes]] = [[] for _ in values]
+class _Wiring:
+    """Values, and what is around each of them: worked out once for all refinements.
+
+    Attributes:
+        values: What is computed.
+        outputs: Names of the graph's outputs, and what they are.
+        groups: Values that share weights, two or more in each.
+        above: For each value the values that read it, each after a mark of where.
+        named: For each value the names by which the graph's outputs read it.
+    """
+
+    def __init__(self, values: Sequence[_Value], outputs: Sequence[tuple[str, Source]]) -> None:
+        self.values = values
+        self.outputs = outputs
+        self.groups = _groups(values)
+        self.above: list[list[tuple[bytes, int]]] = [[] for _ in values]
+        self.named: list[list[bytes]] = [[] for _ in values]
         for index, value in enumerate(values):
             for position, (below, port) in enumerate(value.sources):
                 if below >= 0:
                     place = 0 if value.commutes else position + 1
-                    mark = bytes((place, port))
-                    around[below].append(b"up" + mark + colours[index])
+                    self.above[below].append((b"up" + bytes((place, port)), index))
         for name, (index, port) in outputs:
             if index >= 0:
-                around[index].append(b"out" + bytes((port,)) + name.encode())
-        for members in groups:
-            mates = b"".join(sorted(colours[index] for index in members))
-            for index in members:
-                around[index].append(b"group" + mates)
-        colours = [
-            _hash(colours[index], *_inputs(value, colours), b"|", *sorted(around[index]))
-            for index, value in enumerate(values)
-        ]
+                self.named[index].append(b"out" + bytes((port,)) + name.encode())
+
+
+def _refined(wiring: _Wiring, colours: Colours) -> Colours:
+    """Refine colours by what is below, above and in the same sharing group, until stable."""
+    classes = len(set(colours))
+    while True:
+        mates: dict[int, bytes] = {}
+        for members in wiring.groups:
+            together = b"group" + b"".join(sorted([colours[index] for index in members]))
+            mates.update(dict.fromkeys(members, together))
+        refined: Colours = []
+        for index, value in enumerate(wiring.values):
+            around = [mark + colours[reader] for mark, reader in wiring.above[index]]
+            around += wiring.named[index]
+            if index in mates:
+                around.append(mates[index])
+            if len(around) > 1:
+                around.sort()
+            below = _inputs(value, colours)
+            refined.append(_hash(colours[index], *below, b"|", *around))
+        colours = refined
         if len(set(colours)) == classes:
             return colours
         classes = len(set(colours))
 
 
-def _canonical(
-    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
-) -> bytes:
-    """The smallest form over all ways to tell apart values of one colour.
+def _canonical(wiring: _Wiring, colours: Colours) -> tuple[bytes, bytes]:
+    """The smallest form over all ways to tell apart values of one colour, and the first that was met.
 
     Values that a symmetry of the graph maps to each other give the same form, so only one of them is
-    followed: a symmetry shows when the first descents from both end in one form.
+    followed. Most symmetries are seen at once; others show when the first descents end in one form.
     """
-    choices = _individualised(values, outputs, colours)
+    choices = _individualised(wiring, colours)
     if not choices:
-        return _form(values, outputs, colours)
-    forms = [_canonical(values, outputs, choices[0])]
-    descents = {_descend(values, outputs, choices[0])} if len(choices) > 1 else set()
+        form = _form(wiring, colours)
+        return form, form
+    smallest, first = _canonical(wiring, choices[0])
+    descents = {first}
     for choice in choices[1:]:
-        descent = _descend(values, outputs, choice)
+        if _symmetric(wiring, choices[0], choice):
+            continue
+        descent = _descend(wiring, choice)
         if descent not in descents:
             descents.add(descent)
-            forms.append(_canonical(values, outputs, choice))
-    return min(forms)
+            smallest = min(smallest, _canonical(wiring, choice)[0])
+    return smallest, first
 
 
-def _descend(
-    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
-) -> bytes:
+def _symmetric(wiring: _Wiring, first: Colours, second: Colours) -> bool:
+    """Whether exchanging the values whose colours differ is a symmetry of the graph.
+
+    A value goes where its first colour is the second one, and stays where that is so already. ``False``
+    says nothing: some symmetries are not of this kind.
+    """
+    differs = [index for index, colour in enumerate(first) if colour != second[index]]
+    place = {second[index]: index for index in differs}
+    to = {index: place.get(first[index], -1) for index in differs}
+    if len(place) < len(differs) or set(to.values()) != set(differs):
+        return False
+    readers = {reader for index in differs for _, reader in wiring.above[index]}
+    for index in readers.union(differs):
+        value, other = wiring.values[index], wiring.values[to.get(index, index)]
+        moved = [(to.get(source, source), port) for source, port in value.sources]
+        there = [*other.sources]
+        if value.commutes:
+            moved.sort()
+            there.sort()
+        if moved != there or value.label != other.label:
+            return False
+    if any(wiring.named[index] != wiring.named[to[index]] for index in differs):
+        return False
+    groups = {frozenset(members) for members in wiring.groups}
+    return all(frozenset(to.get(index, index) for index in members) in groups for members in groups)
+
+
+def _descend(wiring: _Wiring, colours: Colours) -> bytes:
     """The form at the end of one path of individualisations."""
-    while choices := _individualised(values, outputs, colours):
+    while choices := _individualised(wiring, colours):
         colours = choices[0]
-    return _form(values, outputs, colours)
+    return _form(wiring, colours)
 
 
-def _individualised(
-    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
-) -> list[Colours]:
+def _individualised(wiring: _Wiring, colours: Colours) -> list[Colours]:
     """Single out each value of the first ambiguous colour; keep the refinements that come first."""
     counts = Counter(colours)
     ambiguous = [(count, colour) for colour, count in counts.items() if count > 1]
@@ -286,7 +331,7 @@ def _individualised(
             continue
         marked = list(colours)
         marked[index] = _hash(colour, b"chosen")
-        refined = _refined(values, outputs, marked)
+        refined = _refined(wiring, marked)
         trace = sorted(refined)
         if least is None or trace < least:
             best, least = [refined], trace
@@ -295,9 +340,7 @@ def _individualised(
     return best
 
 
-def _form(
-    values: Sequence[_Value], outputs: Sequence[tuple[str, Source]], colours: Colours
-) -> bytes:
+def _form(wiring: _Wiring, colours: Colours) -> bytes:
     """Hash the graph written down in the order of its colours, each of which is one value."""
     rank: Mapping[bytes, bytes] = {
         colour: position.to_bytes(4, "big") for position, colour in enumerate(sorted(colours))
@@ -305,11 +348,10 @@ def _form(
     ranks = [rank[colour] for colour in colours]
     lines = sorted(
         ranks[index] + value.label + b"".join(_inputs(value, ranks))
-        for index, value in enumerate(values)
+        for index, value in enumerate(wiring.values)
     )
     shared = sorted(
-        b"shared" + b"".join(sorted(ranks[index] for index in members))
-        for members in _groups(values)
+        b"shared" + b"".join(sorted(ranks[index] for index in members)) for members in wiring.groups
     )
-    named = [name.encode() + b"=" + _seen(source, ranks) for name, source in outputs]
+    named = [name.encode() + b"=" + _seen(source, ranks) for name, source in wiring.outputs]
     return _hash(*lines, *shared, *named)
