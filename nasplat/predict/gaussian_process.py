@@ -5,6 +5,10 @@ its group times one of its own; all are fitted by marginal likelihood under log-
 the groups are wide and those of single features narrow until there are many rows: ten observations say
 something about groups, a hundred about features.
 
+Columns that are guesses of the target themselves, such as what was learned in an earlier search, can have a
+linear kernel besides: the target is then a multiple of each, fitted like the rest and 0 where it says
+nothing, plus what the Matérn kernel makes of all features.
+
 References:
     [Rasmussen2006] C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning. 2006.
         Chapter 2 (regression), 5.4.1 (marginal likelihood), 5.4.2 (leave-one-out).
@@ -28,6 +32,8 @@ OWN_ROWS = 100
 
 With fewer the deviation is that part of 1: on few rows free weights of many features find order in noise.
 """
+SLOPE = 0.3
+"""Prior guess of the variance of the multiple of a linear feature, both of unit spread."""
 _ROOT5 = np.sqrt(5.0)
 _JITTER = 1e-8
 
@@ -38,11 +44,19 @@ class GaussianProcess(Remembering):
     Args:
         groups: Group of each feature, ``(d,)``, numbered from 0; all in one group when left out.
         noise: Prior guess of the noise variance of standardised targets.
+        linear: Numbers of the features that have a linear kernel besides.
     """
 
-    def __init__(self, groups: Sequence[int] | None = None, *, noise: float = 0.03) -> None:
+    def __init__(
+        self,
+        groups: Sequence[int] | None = None,
+        *,
+        noise: float = 0.03,
+        linear: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.groups = None if groups is None else np.asarray(groups, dtype=int)
+        self.linear = list(linear)
         self._noise_guess = noise
         self._theta: Floats = np.zeros(0)
 
@@ -51,6 +65,7 @@ class GaussianProcess(Remembering):
         self._centre = float(self.y.mean())
         self._spread = float(self.y.std()) or 1.0
         self._scale = self._distance_scales()
+        self._origin = self.X[:, self.linear].mean(axis=0)
         rows = _evenly(self.y, FIT_ROWS)
         self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]))
         self._condition()
@@ -106,10 +121,15 @@ class GaussianProcess(Remembering):
     def weights(self) -> Floats:
         """Weight of each feature in the squared distance, ``(d,)``."""
         groups = len(self._scale)
-        own = self._theta[groups:-2]
+        own = self._theta[groups : groups + self.X.shape[1]]
         return np.asarray(
             np.exp(self._theta[:groups][self._group] + own) / self._scale[self._group]
         )
+
+    @property
+    def slopes(self) -> Floats:
+        """Prior variance of the multiple of each linear feature, ``(len(linear),)``."""
+        return np.asarray(np.exp(self._theta[len(self._scale) + self.X.shape[1] : -2]))
 
     def _standard(self, y: Floats) -> Floats:
         return (y - self._centre) / self._spread
@@ -130,7 +150,19 @@ class GaussianProcess(Remembering):
         weights = np.sqrt(self.weights)
         radius = _ROOT5 * np.sqrt(_squared_distances(A * weights, B * weights))
         signal = np.exp(self._theta[-2])
-        return np.asarray(signal * (1 + radius + radius**2 / 3) * np.exp(-radius))
+        kernel = signal * (1 + radius + radius**2 / 3) * np.exp(-radius)
+        if self.linear:
+            kernel += (self._lines(A) * self.slopes) @ self._lines(B).T
+        return np.asarray(kernel)
+
+    def _lines(self, rows: Floats) -> Floats:
+        """The linear features, from their mean over the rows that were fitted, ``(n, len(linear))``."""
+        return np.asarray(rows[:, self.linear] - self._origin)
+
+    def _prior_variance(self, rows: Floats) -> Floats:
+        """Variance before anything is known, ``(n,)``."""
+        variance = np.full(len(rows), np.exp(self._theta[-2]))
+        return np.asarray(variance + self._lines(rows) ** 2 @ self.slopes)
 
     def _condition(self) -> None:
         covariance = self._kernel(self.X, self.X)
@@ -140,17 +172,22 @@ class GaussianProcess(Remembering):
         self._alpha = cho_solve((self._factor, True), target, check_finite=False)
 
     def _maximise(self, X: Floats, y: Floats) -> Floats:
-        """Log weights of groups and features, log signal and log noise variance of highest posterior."""
+        """Logarithms of highest posterior: weights of groups and features, slopes, signal and noise."""
         group, groups, columns = self._group, len(self._scale), X.shape[1]
+        lines = len(self.linear)
         own = min(1.0, len(y) / OWN_ROWS)
         guess = np.array(
-            [-np.log(groups)] * groups + [0.0] * columns + [0.0, np.log(self._noise_guess)]
+            [-np.log(groups)] * groups
+            + [0.0] * columns
+            + [np.log(SLOPE)] * lines
+            + [0.0, np.log(self._noise_guess)]
         )
-        width = np.array([1.5] * groups + [own] * columns + [0.7, 1.5])
+        width = np.array([1.5] * groups + [own] * columns + [1.5] * lines + [0.7, 1.5])
+        along = self._lines(X)
         scaled = (X - X.mean(axis=0)) / np.sqrt(self._scale[group])
 
         def loss(theta: Floats) -> tuple[float, Floats]:
-            value, gradient = _negative_likelihood(theta, scaled, group, y)
+            value, gradient = _negative_likelihood(theta, scaled, group, y, along)
             away = (theta - guess) / width
             return value + 0.5 * float(away @ away), gradient + away / width
 
@@ -171,9 +208,8 @@ class Posterior:
 
     def __init__(self, model: GaussianProcess, rows: Floats, mean: Floats, solved: Floats) -> None:
         self._model, self._rows, self._solved = model, rows, solved
-        self._signal = float(np.exp(model._theta[-2]))
         self.mean = mean
-        self._variance = np.maximum(self._signal - (solved**2).sum(0), 1e-12)
+        self._variance = np.maximum(model._prior_variance(rows) - (solved**2).sum(0), 1e-12)
 
     @property
     def std(self) -> Floats:
@@ -196,17 +232,20 @@ def _squared_distances(A: Floats, B: Floats) -> Floats:
 
 
 def _negative_likelihood(
-    theta: Floats, X: Floats, group: NDArray[np.int64], y: Floats
+    theta: Floats, X: Floats, group: NDArray[np.int64], y: Floats, lines: Floats | None = None
 ) -> tuple[float, Floats]:
     """Negative log marginal likelihood and its gradient in ``theta``."""
-    groups = len(theta) - 2 - X.shape[1]
+    along = np.zeros((len(y), 0)) if lines is None else lines
+    ends = len(theta) - 2 - along.shape[1]
+    groups = ends - X.shape[1]
     signal, noise = np.exp(theta[-2]), np.exp(theta[-1])
-    rows = X * np.exp(0.5 * (theta[:groups][group] + theta[groups:-2]))
+    slopes = np.exp(theta[ends:-2])
+    rows = X * np.exp(0.5 * (theta[:groups][group] + theta[groups:ends]))
     squared = _squared_distances(rows, rows)
     radius = _ROOT5 * np.sqrt(squared)
     decay = signal * np.exp(-radius)
     kernel = (1 + radius + radius**2 / 3) * decay
-    covariance = kernel.copy()
+    covariance = kernel + (along * slopes) @ along.T if along.shape[1] else kernel.copy()
     diagonal = np.diag_indices_from(covariance)
     covariance[diagonal] += noise + _JITTER
     factor = cho_factor(covariance, lower=True, check_finite=False)
@@ -221,6 +260,7 @@ def _negative_likelihood(
         [
             np.bincount(group, own, minlength=groups),
             own,
+            0.5 * slopes * np.einsum("il,ij,jl->l", along, outer, along),
             [0.5 * float((outer * kernel).sum()), 0.5 * noise * float(np.trace(outer))],
         ]
     )

@@ -5,12 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from nasplat.predict.gaussian_process import GaussianProcess, _negative_likelihood
+from nasplat.predict.quality import kendall_tau
 from nasplat.testing.predictor import smooth
 
 GROUPS = [0, 0, 1, 1, 2, 2]
+
+
+def guessed(rows: int, seed: int = 0, *, guess: str = "good") -> tuple[np.ndarray, np.ndarray]:
+    """Wavy rows, and a last column that foretells the target, the other way round, or nothing."""
+    X, _ = smooth(rows, seed)
+    y = np.sin(3 * X[:, 0]) + np.sin(3 * X[:, 1])
+    noise = np.random.default_rng(seed + 100).normal(size=rows)
+    told = {"good": y + 0.3 * noise, "turned": -y + 0.3 * noise, "useless": noise}[guess]
+    return np.column_stack([X, told]), y
 
 
 @pytest.fixture
@@ -83,3 +93,72 @@ def test_believing_a_guess_is_an_update_with_it(fitted: GaussianProcess) -> None
     assert np.allclose(posterior.mean, mean)
     assert np.allclose(posterior.std, std)
     assert (posterior.std <= before).all() and posterior.std[4] < before[4]
+
+
+def test_linear_features_add_the_kernel_that_scikit_learn_has_for_them() -> None:
+    X, y = guessed(40)
+    model = GaussianProcess([*GROUPS, 3], linear=[6])
+    model.fit(X, y)
+    centre, spread = y.mean(), y.std()
+    signal, noise = np.exp(model._theta[-2:])
+    # scikit-learn's kernels see all columns: two more, scaled by the slope, carry the line alone
+    line = (X[:, [6]] - X[:, 6].mean()) * np.sqrt(model.slopes)
+    smooth_part = ConstantKernel(signal) * Matern(1 / np.sqrt(model.weights), nu=2.5)
+    covariance = smooth_part(X) + DotProduct(0.0)(line) + (noise + 1e-8) * np.eye(40)
+    asked = guessed(25, seed=1)[0]
+    ahead = (asked[:, [6]] - X[:, 6].mean()) * np.sqrt(model.slopes)
+    cross = smooth_part(asked, X) + DotProduct(0.0)(ahead, line)
+    mean = centre + spread * cross @ np.linalg.solve(covariance, (y - centre) / spread)
+    before = signal + ahead[:, 0] ** 2
+    variance = before - np.einsum("ij,ji->i", cross, np.linalg.solve(covariance, cross.T))
+    met_mean, met_std = model.predict(asked)
+    assert np.allclose(met_mean, mean, atol=1e-6)
+    assert np.allclose(met_std, spread * np.sqrt(variance), atol=1e-5)
+
+
+def test_the_gradient_of_slopes_is_that_of_the_likelihood() -> None:
+    X, y = smooth(20)
+    lines = np.random.default_rng(3).normal(size=(20, 2))
+    group = np.array(GROUPS)
+    theta = np.array([0.3, -0.5, -2.0, 0.2, 0.0, -0.4, 0.9, -1.0, 0.1, -0.7, 0.4, 0.1, -3.0])
+    _, gradient = _negative_likelihood(theta, X, group, y, lines)
+    for place in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[place] = 1e-5
+        up, _ = _negative_likelihood(theta + step, X, group, y, lines)
+        down, _ = _negative_likelihood(theta - step, X, group, y, lines)
+        assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-4)
+
+
+def tau(guess: str, rows: int, *, linear: bool) -> float:
+    """Held-out rank correlation with the guess as a linear feature, or without it."""
+    columns, found = 7 if linear else 6, []
+    for seed in range(4):
+        X, y = guessed(rows, seed, guess=guess)
+        model = GaussianProcess([*GROUPS, 3][:columns], linear=[6] if linear else [])
+        model.fit(X[:, :columns], y)
+        X, y = guessed(200, seed + 50, guess=guess)
+        found.append(kendall_tau(model.predict(X[:, :columns])[0], y))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("guess", ["good", "turned"])
+def test_a_linear_feature_that_foretells_the_target_helps_where_rows_are_few(guess: str) -> None:
+    assert tau(guess, 10, linear=True) > tau(guess, 10, linear=False) + 0.2
+
+
+def test_a_linear_feature_that_says_nothing_costs_little() -> None:
+    assert tau("useless", 40, linear=True) > tau("useless", 40, linear=False) - 0.03
+
+
+def test_believing_keeps_the_mean_with_linear_features_too() -> None:
+    X, y = guessed(30)
+    model = GaussianProcess([*GROUPS, 3], linear=[6])
+    model.fit(X, y)
+    asked = guessed(12, seed=2)[0]
+    posterior = model.posterior(asked)
+    posterior.believe(4)
+    model.update(asked[[4]], posterior.mean[[4]])
+    mean, std = model.predict(asked)
+    assert np.allclose(posterior.mean, mean)
+    assert np.allclose(posterior.std, std)
