@@ -79,16 +79,27 @@ class Features:
         self._families = _varying(seen)
         self._paths = sets_of(self._families, seen)
         raw = [self._raw(candidate, values) for candidate, values in zip(sample, seen, strict=True)]
-        names = sorted(set().union(*raw)) if raw else []
-        table = np.array([[row.get(name, 0.0) for name in names] for row in raw])
-        table = table.reshape(len(raw), len(names))
+        named = [
+            {
+                f"{group}:{name}": value
+                for group, part in row.items()
+                for name, value in part.items()
+            }
+            for row in raw
+        ]
+        names = sorted(set().union(*named)) if named else []
+        table = np.array([[row.get(name, 0.0) for name in names] for row in named])
+        table = table.reshape(len(named), len(names))
         kept = np.array([_tells(name, column) for name, column in zip(names, table.T, strict=True)])
         kept = np.flatnonzero(kept)
-        self._place = {names[index]: place for place, index in enumerate(kept)}
+        places = {names[index]: place for place, index in enumerate(kept)}
+        self._places: dict[str, dict[str, int]] = {group: {} for group in GROUPS}
+        for name, place in places.items():
+            self._places[_group(name)][name.partition(":")[2]] = place
         encoded = self._encoded(sample)
         self._kept_codes = np.flatnonzero(encoded.std(0) > 0) if len(sample) else np.arange(0)
         codes = tuple(f"decisions:{number:04d}" for number in self._kept_codes)
-        self.columns = (*self._place, *codes)
+        self.columns = (*places, *codes)
         whole = np.hstack([table[:, kept], encoded[:, self._kept_codes]])
         self._mean, self._std = whole.mean(0), whole.std(0)
         present = [group for group in GROUPS if any(_group(name) == group for name in self.columns)]
@@ -96,27 +107,29 @@ class Features:
 
     def __call__(self, candidates: Sequence[Candidate]) -> Floats:
         """Rows of features, ``(n, d)``; a column has mean 0 and deviation 1 over the sample."""
-        table = np.zeros((len(candidates), len(self._place)))
+        table = np.zeros((len(candidates), len(self.columns) - len(self._kept_codes)))
         for number, candidate in enumerate(candidates):
-            for name, value in self._raw(candidate, live(candidate.graph)).items():
-                place = self._place.get(name)
-                if place is not None:
-                    table[number, place] = value
+            for group, part in self._raw(candidate, live(candidate.graph)).items():
+                places = self._places[group]
+                for name in places.keys() & part.keys():
+                    table[number, places[name]] = part[name]
         whole = np.hstack([table, self._encoded(candidates)[:, self._kept_codes]])
         return np.asarray(np.clip((whole - self._mean) / self._std, -8.0, 8.0))
 
-    def _raw(self, candidate: Candidate, values: Live) -> dict[str, float]:
-        row: dict[str, float] = {}
-        _add(row, "counts", _counts(values))
+    def _raw(self, candidate: Candidate, values: Live) -> dict[str, Mapping[str, float]]:
+        """What describes a candidate, by group and name."""
         extent, avoiding, mean = lengths(values, self._families, self._paths)
-        _add(row, "paths", extent)
-        _add(row, "links", _links(values, self._families))
-        _add(row, "avoiding", avoiding)
-        _add(row, "mean path", mean)
-        _add(row, "walks", walks(values, self._families))
-        _add(row, "sizes", _sizes(values, candidate.cost))
+        row: dict[str, Mapping[str, float]] = {
+            "counts": _counts(values),
+            "paths": extent,
+            "links": _links(values, self._families),
+            "avoiding": avoiding,
+            "mean path": mean,
+            "walks": walks(values, self._families),
+            "sizes": _sizes(values, candidate.cost),
+        }
         if self._extra is not None:
-            _add(row, "extra", self._extra(candidate))
+            row["extra"] = self._extra(candidate)
         return row
 
     def _encoded(self, candidates: Sequence[Candidate]) -> Floats:
@@ -124,11 +137,6 @@ class Features:
             return np.zeros((len(candidates), 0))
         rows = [self._encode(candidate.genotype) for candidate in candidates]
         return np.asarray(rows, dtype=float).reshape(len(candidates), -1)
-
-
-def _add(row: dict[str, float], group: str, values: Mapping[str, float]) -> None:
-    for name, value in values.items():
-        row[f"{group}:{name}"] = value
 
 
 def _group(column: str) -> str:

@@ -21,11 +21,15 @@ from nasplat.predict.live import Live
 
 Floats = NDArray[np.float64]
 Walk = tuple[str, ...]
+_Ways = tuple[Floats, Floats, Floats, Floats, float]
+"""Paths to a value in each set: the shortest, the longest, the mean one, how many avoid it; and all."""
 
 SUBSETS_UP_TO = 5
 """Families up to which paths are counted for every subset of them; beyond, for each one and for all."""
 STEPS = 3
 """Steps of a walk."""
+FEW = 4
+"""Sources up to which it is faster to go from one to the next than to look at a table of all."""
 
 
 def sets_of(families: Sequence[str], sample: Sequence[Live]) -> Floats:
@@ -68,51 +72,53 @@ def lengths(
     steps = {name: weights[:, column] for column, name in enumerate(families)}
     without = {name: 1.0 - step for name, step in steps.items()}
     nothing = np.zeros(len(weights))
-    shortest: list[Floats] = []
-    longest: list[Floats] = []
-    avoiding: list[Floats] = []
-    mean: list[Floats] = []
-    paths: list[float] = []
+    ways: list[_Ways] = []
     for value in values.values:
-        low = high = middle = nothing
-        free = nothing + 1.0
-        ways = 1.0
-        if len(value.sources) == 1:
-            (only,) = value.sources
-            low, high, middle = shortest[only], longest[only], mean[only]
-            free, ways = avoiding[only], paths[only]
-        elif value.sources:
-            low = np.minimum.reduce([shortest[number] for number in value.sources])
-            high = np.maximum.reduce([longest[number] for number in value.sources])
-            free = np.add.reduce([avoiding[number] for number in value.sources])
-            ways = sum([paths[number] for number in value.sources])
-            parts = [paths[number] / ways * mean[number] for number in value.sources]
-            middle = np.add.reduce(parts)
+        met = _met([ways[number] for number in value.sources], nothing)
         step = steps.get(value.family)
         if step is not None:
-            low, high, middle = low + step, high + step, middle + step
+            low, high, middle, free, paths = met
             free = free * without[value.family]
-        shortest.append(low)
-        longest.append(high)
-        avoiding.append(free)
-        mean.append(middle)
-        paths.append(ways)
-    ends = values.outputs
+            met = (low + step, high + step, middle + step, free, paths)
+        ways.append(met)
     low = high = middle = free = nothing - 1
-    every = sum([paths[end] for end in ends])
-    if ends:
-        low = np.minimum.reduce([shortest[end] for end in ends])
-        high = np.maximum.reduce([longest[end] for end in ends])
-        middle = np.add.reduce([paths[end] / every * mean[end] for end in ends])
-        free = np.log2(1.0 + np.add.reduce([avoiding[end] for end in ends]))
+    paths = 0.0
+    if values.outputs:
+        low, high, middle, free, paths = _met([ways[end] for end in values.outputs], nothing)
+        free = np.log2(1.0 + free)
     row = {f"shortest {number:02d}": length for number, length in enumerate(low.tolist())}
     row.update((f"longest {number:02d}", length) for number, length in enumerate(high.tolist()))
-    row["number"] = float(np.log2(1.0 + every))
+    row["number"] = float(np.log2(1.0 + paths))
     return (
         row,
         {f"{number:02d}": length for number, length in enumerate(free.tolist())},
         {f"{number:02d}": length for number, length in enumerate(middle.tolist())},
     )
+
+
+def _met(sources: Sequence[_Ways], nothing: Floats) -> _Ways:
+    """The paths to several values as those to one."""
+    if not sources:
+        return nothing, nothing, nothing, nothing + 1.0, 1.0
+    if len(sources) == 1:
+        return sources[0]
+    lows, highs, middles, frees, ways = zip(*sources, strict=True)
+    paths = sum(ways)
+    if len(sources) > FEW:
+        shares = np.array(ways)[:, None] / paths
+        table = np.array((lows, highs, middles, frees))
+        return (
+            table[0].min(0),
+            table[1].max(0),
+            (shares * table[2]).sum(0),
+            table[3].sum(0),
+            paths,
+        )
+    low, high, middle, free = lows[0], highs[0], ways[0] / paths * middles[0], frees[0]
+    for number in range(1, len(sources)):
+        low, high = np.minimum(low, lows[number]), np.maximum(high, highs[number])
+        middle, free = middle + ways[number] / paths * middles[number], free + frees[number]
+    return low, high, middle, free, paths
 
 
 def walks(values: Live, families: Sequence[str]) -> dict[str, float]:
