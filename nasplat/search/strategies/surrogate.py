@@ -7,7 +7,7 @@ met. Objectives that follow from the candidate alone are computed, not learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from scipy.stats import theilslopes
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
 from nasplat.predict.quality import kendall_tau
 from nasplat.predict.targets import RankNormal
+from nasplat.search import pareto
 from nasplat.search.strategies.acquisition import OpenBoxes
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.pool import Known
@@ -33,8 +34,11 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 PAIRS = 8
 """Trials with reports at two fidelities from which the slope between these is learned."""
 Describe = Callable[[Sequence["Candidate"]], Floats]
+PAIRS_UP_TO = 300
+"""Of more, so many are looked at: a slope is the median over all pairs of these."""
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Surrogate:
         groups: Group of each of the ``d`` features.
         objectives: Number of objectives.
         exact: Numbers of the objectives that are computed.
+        linear: Features that foretell an objective, by its number.
     """
 
     def __init__(
@@ -70,32 +75,41 @@ class Surrogate:
         groups: Sequence[int],
         objectives: int,
         exact: Sequence[int],
+        linear: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self._describe = rows
+        self._linear = linear or {}
         self._objectives = objectives
         valued = [[seen for seen in trial if seen.values is not None] for trial in trials]
         last = [trial[-1] for trial in valued if trial]
         reports = [(number, seen) for number, trial in enumerate(valued) for seen in trial]
-        ends = {id(seen) for seen in last}
-        if len(reports) > ROWS:
-            early = [one for one in reports if id(one[1]) not in ends][-max(0, ROWS - len(last)) :]
-            reports = [one for one in reports if id(one[1]) in ends][-ROWS:]
-            reports += early * (len(last) < ROWS)
-            reports.sort(key=lambda one: one[0])
-        self._trial = np.array([number for number, _ in reports])
-        self._is_end = np.array([id(seen) in ends for _, seen in reports])
+        ends = np.cumsum([len(trial) for trial in valued if trial]) - 1
+        trial = np.array([number for number, _ in reports])
         fidelities = np.log2([max(seen.fidelity, 1) for _, seen in reports])
+        table = np.array([seen.values for _, seen in reports], dtype=float)
+        table = aligned(table, fidelities, trial)
+        kept = np.arange(len(reports))
+        if len(reports) > ROWS:
+            violations = np.array([seen.violation for seen in last])
+            kept = ends[most_telling(table[ends], violations, ROWS)]
+            early = np.setdiff1d(np.arange(len(reports)), ends)
+            if len(kept) < ROWS:
+                kept = np.union1d(kept, early[len(kept) - ROWS :])
+        self._trial = trial[kept]
+        self._is_end = np.isin(kept, ends)
+        fidelities = fidelities[kept]
         self._several = bool(np.ptp(fidelities) > 0)
         self._top = float(fidelities.max())
-        X = rows([seen.candidate for _, seen in reports])
+        X = rows([reports[row][1].candidate for row in kept])
         self._groups = [*groups]
         if self._several:
             X = np.hstack([X, fidelities[:, None]])
             self._groups.append(max(self._groups, default=-1) + 1)
-        table = np.array([seen.values for _, seen in reports], dtype=float)
-        table = aligned(table, fidelities, self._trial)
+        table = table[kept]
         self.objectives = [
-            self._learn(X, table[:, column], exactly=column in exact)
+            self._learn(
+                X, table[:, column], exactly=column in exact, linear=self._linear.get(column, ())
+            )
             for column in range(objectives)
         ]
         self._values = np.array([seen.values for seen in last], dtype=float)
@@ -140,12 +154,12 @@ class Surrogate:
         pairs = zip(self.objectives, scores, strict=True)
         return [float(learned.scores.backward(score)) for learned, score in pairs]
 
-    def _learn(self, X: Floats, y: Floats, *, exactly: bool) -> Learned:
+    def _learn(self, X: Floats, y: Floats, *, exactly: bool, linear: Sequence[int]) -> Learned:
         scores = RankNormal(y)
         if exactly:
             return Learned(scores, None, None)
         target = scores.forward(y)
-        model = GaussianProcess(self._groups)
+        model = GaussianProcess(self._groups, linear=linear)
         model.fit(X, target)
         held_out = model.leave_out(self._trial)
         ends = self._is_end
@@ -157,6 +171,10 @@ class Surrogate:
         broken = np.array(
             [np.inf if seen.values is None else max(seen.violation, 0.0) for seen in last]
         )
+        if len(last) > ROWS:
+            known = [seen.values or (0.0,) * self._objectives for seen in last]
+            kept = most_telling(np.array(known, dtype=float), broken, ROWS)
+            last, broken = [last[row] for row in kept], broken[kept]
         if not (broken > 0).any() or len(last) < 2:
             return None
         levels = np.unique(broken[broken > 0])
@@ -168,6 +186,27 @@ class Surrogate:
         model = GaussianProcess(groups)
         model.fit(X, target)
         return model
+
+
+def most_telling(values: Floats, violations: Floats, count: int) -> NDArray[np.int64]:
+    """Trials to learn from where there are more than a model takes.
+
+    The better half is the best there are, by constraint domination and crowding: there the models have to
+    tell good from best. The others are evenly spread over the rest of the search, always the same ones
+    as it goes on: they tell where not to look.
+
+    Args:
+        values: Objectives of each trial in order, minimised, ``(n, m)``.
+        violations: By how much each breaks constraints, ``(n,)``.
+        count: How many.
+
+    Returns:
+        Their numbers, ascending, ``(min(n, count),)``.
+    """
+    order = pareto.order(values, violations)
+    best, rest = order[: count - count // 2], np.sort(order[count - count // 2 :])
+    spread = rest[np.argsort(rest * _GOLDEN % 1.0, kind="stable")[: count // 2]]
+    return np.union1d(best, spread)
 
 
 def aligned(values: Floats, fidelities: Floats, trials: NDArray[np.int64]) -> Floats:
@@ -188,10 +227,13 @@ def aligned(values: Floats, fidelities: Floats, trials: NDArray[np.int64]) -> Fl
         common, left, right = np.intersect1d(trials[low], trials[high], return_indices=True)
         if len(common) == 0:
             continue
+        if len(common) > PAIRS_UP_TO:
+            some = np.linspace(0, len(common) - 1, PAIRS_UP_TO).astype(int)
+            left, right = left[some], right[some]
         for column in range(values.shape[1]):
             x, y = values[low[left], column], made[high[right], column]
             slope = 1.0
-            if len(common) >= PAIRS and np.ptp(x) > 0:
+            if len(x) >= PAIRS and np.ptp(x) > 0:
                 slope = max(float(theilslopes(y, x).slope), 0.0)
             shift = float(np.median(y - slope * x))
             made[low, column] = slope * values[low, column] + shift
