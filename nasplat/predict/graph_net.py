@@ -1,8 +1,9 @@
 """A small graph network in plain torch: messages along the edges of the live graph, both ways [Shi2020].
 
 Before it sees a result it learns to tell the costs of the rows that it is given, which are free
-[Dai2021]; then several copies are fitted on results in random orders, with a loss on values and one on the
-order of pairs. Their disagreement is the deviation.
+[Dai2021]; then several copies are fitted on results, with a loss on values and one on the order of pairs.
+Each leaves out rows of its own. The disagreement of the copies is the deviation; by how much more they
+miss on what they left out is the noise.
 
 References:
     [Shi2020] H. Shi et al. Bridging the gap between sample-based and one-shot neural architecture search
@@ -26,6 +27,7 @@ WIDTH = 32
 ROUNDS = 3
 """Rounds of messages."""
 RATE = 5e-3
+BATCH = 32
 
 
 class GraphNet(Remembering):
@@ -35,7 +37,8 @@ class GraphNet(Remembering):
         layout: What made the rows.
         known: Rows without results that the network learns costs from, ``(k, d)``.
         members: Copies, at least 2.
-        steps: Steps of training for each.
+        epochs: How often each sees its rows.
+        steps: Steps of training at least, where these are fewer.
         seed: Seed of weights and orders.
     """
 
@@ -44,17 +47,24 @@ class GraphNet(Remembering):
         layout: GraphRows,
         known: Floats | None = None,
         *,
-        members: int = 3,
+        members: int = 4,
+        epochs: int = 60,
         steps: int = 100,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.layout = layout
         self.members = members
+        self.epochs = epochs
         self.steps = steps
         self.seed = seed
         self._known = known
         self._begun: _Net | None = None
+        self._noise = 0.0
+
+    @property
+    def noise(self) -> float:
+        return self._noise
 
     def fit(self, X: Floats, y: Floats) -> None:
         super().fit(X, y)
@@ -62,15 +72,34 @@ class GraphNet(Remembering):
         target = torch.tensor((self.y - self._centre) / self._spread, dtype=torch.float32)[:, None]
         graphs = _taken_apart(self.X, self.layout)
         self._nets = []
+        self._noise = 0.0
         if np.ptp(self.y) == 0:
             return
         start = self._pretrained()
+        generator = torch.Generator().manual_seed(self.seed)
+        left_out_by = torch.randperm(len(target), generator=generator) % self.members
+        if len(target) < 2 * self.members:
+            left_out_by[:] = -1
         for member in range(self.members):
-            torch_seed = torch.Generator().manual_seed(self.seed + member)
+            generator = torch.Generator().manual_seed(self.seed + member)
             net = deepcopy(start)
-            net.renew(torch_seed, 1)
-            _train(net, graphs, target, self.steps, torch_seed, ordered=True)
+            net.renew(generator, 1)
+            kept = torch.nonzero(left_out_by != member)[:, 0]
+            _train(net, _at(graphs, kept), target[kept], self._steps(len(kept)), generator)
             self._nets.append(net)
+        if len(target) >= 2 * self.members:
+            self._noise = self._missed(graphs, target, left_out_by)
+
+    def _steps(self, rows: int) -> int:
+        return max(self.steps, self.epochs * rows // BATCH)
+
+    def _missed(self, graphs: Graphs, target: Tensor, left_out_by: Tensor) -> float:
+        """Error on left-out rows beyond the disagreement of the copies there, in units of ``y``."""
+        with torch.no_grad():
+            each = torch.cat([net(*graphs) for net in self._nets], dim=1)
+        error = each.gather(1, left_out_by[:, None]) - target
+        beyond = float((error**2).mean() - each.var(dim=1, correction=0).mean())
+        return float(self._spread * np.sqrt(max(beyond, 0.0)))
 
     def predict(self, X: Floats) -> tuple[Floats, Floats]:
         rows = self.asked(X)
@@ -90,7 +119,8 @@ class GraphNet(Remembering):
                 graphs = _taken_apart(self._known, self.layout)
                 net.renew(generator, self.layout.costs)
                 blind = (*graphs[:-1], torch.zeros_like(graphs[-1]))
-                _train(net, blind, graphs[-1], self.steps, generator, ordered=False)
+                steps = self._steps(len(self._known))
+                _train(net, blind, graphs[-1], steps, generator)
             self._begun = net
         return self._begun
 
@@ -102,9 +132,7 @@ class _Net(nn.Module):
         super().__init__()
         self.family = nn.Embedding(layout.families, WIDTH, padding_idx=0)
         self.size = nn.Linear(1, WIDTH)
-        self.own = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(ROUNDS))
-        self.from_sources = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(ROUNDS))
-        self.from_readers = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in range(ROUNDS))
+        self.mix = nn.ModuleList(nn.Linear(3 * WIDTH, WIDTH) for _ in range(ROUNDS))
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(ROUNDS))
         self.read = nn.Linear(2 * WIDTH + layout.costs, WIDTH)
         self.out = nn.Linear(WIDTH, 1)
@@ -127,12 +155,12 @@ class _Net(nn.Module):
         there = (family > 0).float()[:, :, None]
         h = (self.family(family) + self.size(size[:, :, None])) * there
         back = adjacent.transpose(1, 2)
-        down = adjacent / adjacent.sum(2, keepdim=True).clamp(min=1)
-        up = back / back.sum(2, keepdim=True).clamp(min=1)
-        for own, sources, readers, norm in zip(
-            self.own, self.from_sources, self.from_readers, self.norms, strict=True
-        ):
-            message = own(h) + sources(down @ h) + readers(up @ h)
+        # Means over what a value reads, and over what reads it.
+        around = torch.cat([adjacent, back], dim=1)
+        around = around / around.sum(2, keepdim=True).clamp(min=1)
+        for mix, norm in zip(self.mix, self.norms, strict=True):
+            sources, readers = (around @ h).chunk(2, dim=1)
+            message = mix(torch.cat([h, sources, readers], dim=2))
             h = (h + functional.silu(norm(message))) * there
         whole = h.sum(1) / there.sum(1).clamp(min=1)
         peak = h.masked_fill(there == 0, -1e4).amax(1)
@@ -148,33 +176,35 @@ def _taken_apart(rows: Floats, layout: GraphRows) -> Graphs:
     count = len(rows)
     each = 2 + SOURCES_UP_TO
     table = rows[:, : layout.values * each].reshape(count, layout.values, each)
+    longest = int((table[:, :, 0] > 0).sum(1).max(initial=1))
+    table = table[:, :longest].copy()
     family = torch.tensor(np.rint(table[:, :, 0]).clip(0, layout.families - 1), dtype=torch.long)
     size = torch.tensor(table[:, :, 1] / 5.0, dtype=torch.float32)
-    places = torch.tensor(np.rint(table[:, :, 2:]).clip(0, layout.values), dtype=torch.long)
-    adjacent = torch.zeros(count, layout.values, layout.values + 1)
+    places = torch.tensor(np.rint(table[:, :, 2:]).clip(0, longest), dtype=torch.long)
+    adjacent = torch.zeros(count, longest, longest + 1)
     adjacent.scatter_(2, places, 1.0)
-    costs = torch.tensor(rows[:, layout.values * each :], dtype=torch.float32)
+    costs = torch.tensor(rows[:, layout.values * each :].copy(), dtype=torch.float32)
     return family, size, adjacent[:, :, 1:], costs
 
 
+def _at(graphs: Graphs, rows: Tensor) -> Graphs:
+    """Some of the graphs."""
+    family, size, adjacent, costs = graphs
+    return family[rows], size[rows], adjacent[rows], costs[rows]
+
+
 def _train(
-    net: _Net,
-    graphs: Graphs,
-    target: Tensor,
-    steps: int,
-    generator: torch.Generator,
-    *,
-    ordered: bool,
+    net: _Net, graphs: Graphs, target: Tensor, steps: int, generator: torch.Generator
 ) -> None:
-    """Fit in batches of at most 64 rows, the rate falling along a cosine."""
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
+    """Fit values in batches, the rate falling along a cosine; a single target also by its order."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        batch = torch.randperm(len(target), generator=generator)[:64]
-        told = net(*(part[batch] for part in graphs))
+        batch = torch.randperm(len(target), generator=generator)[:BATCH]
+        told = net(*_at(graphs, batch))
         wanted = target[batch]
         loss = functional.mse_loss(told, wanted)
-        if ordered and len(batch) > 1:
+        if target.shape[1] == 1 and len(batch) > 1:
             sign = torch.sign(wanted - wanted.T)
             loss = loss + (functional.softplus(-sign * (told - told.T)) * sign.abs()).mean()
         optimizer.zero_grad()

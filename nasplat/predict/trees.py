@@ -43,6 +43,8 @@ class ExtraTrees(Remembering):
 class BoostedTrees(Remembering):
     """Gradient-boosted trees, several times on resampled rows; the deviation is that between them.
 
+    By how much more they miss on rows that they did not draw is the noise.
+
     Args:
         members: Boosted models, at least 2.
         seed: Seed of the resampling.
@@ -59,12 +61,27 @@ class BoostedTrees(Remembering):
         super().fit(X, y)
         rng = np.random.default_rng(self.seed)
         self._models: list[HistGradientBoostingRegressor] = []
+        missed = np.full((self.members, len(self.y)), np.nan)
         for member in range(self.members):
             drawn = rng.integers(len(self.y), size=len(self.y)) if member else slice(None)
             model = HistGradientBoostingRegressor(
                 max_iter=100, learning_rate=0.1, min_samples_leaf=5, random_state=self.seed
             )
             self._models.append(model.fit(self.X[drawn], self.y[drawn]))
+            if member:
+                others = np.setdiff1d(np.arange(len(self.y)), drawn)
+                if len(others):
+                    missed[member, others] = model.predict(self.X[others]) - self.y[others]
+        known = ~np.isnan(missed).all(0)
+        self._noise = 0.0
+        if known.any():
+            _, std = self.predict(self.X[known])
+            errors = np.nanmean(missed[:, known], axis=0)
+            self._noise = float(np.sqrt(max((errors**2).mean() - (std**2).mean(), 0.0)))
+
+    @property
+    def noise(self) -> float:
+        return self._noise
 
     def predict(self, X: Floats) -> tuple[Floats, Floats]:
         rows = self.asked(X)

@@ -42,7 +42,7 @@ def test_it_orders_candidates_and_forgets(candidates: list[Candidate]) -> None:
     rows = GraphRows(candidates)
     X = rows(candidates)
     y = np.log([one.cost.macs for one in candidates])
-    model = GraphNet(rows, X[:40], members=2, steps=20)
+    model = GraphNet(rows, X[:40], members=2, epochs=10, steps=20)
     model.fit(X[:50], y[:50])
     mean, std = model.predict(X[50:])
     assert kendall_tau(mean, y[50:]) > 0.5
