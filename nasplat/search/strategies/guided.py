@@ -1,6 +1,6 @@
 """The default: models of the objectives decide what is worth evaluating next [White2021], [Yang2019].
 
-Ten first candidates, half of them spread over all but the largest. Then, for each turn: one Gaussian
+Ten first candidates, none of them among the largest, half of them spread. Then, for each turn: one Gaussian
 process for each objective on features of the typed graph; a pool of random candidates and of variations
 of the best results, twice refined around the most promising; expected hypervolume improvement, times the
 probability of feasibility; and a batch chosen one by one, each time believing the predictions of those
@@ -192,15 +192,20 @@ class Guided(Strategy):
         return self._learned[1]
 
     @cached_property
-    def _cheaper(self) -> list[Known]:
-        """The sample without the quarter that computes most.
+    def _dear(self) -> float:
+        """Multiply-accumulates that three quarters of the sample stay within.
 
-        What is farthest from all others is mostly also the largest: several times the time of a random
-        candidate, which is missing later where time is the budget [Lee2020].
+        First candidates stay within them too: what computes most takes several times the time of others,
+        which is missing later where time is the budget [Lee2020].
         """
-        macs = [self.space.build(one.genotype).cost.macs for one in self._sample]
-        order = np.argsort(macs, kind="stable")
-        return [self._sample[row] for row in order[: -(-3 * len(order) // 4)]]
+        macs = sorted(self.space.build(one.genotype).cost.macs for one in self._sample)
+        return float(macs[(3 * len(macs) - 1) // 4])
+
+    @cached_property
+    def _cheaper(self) -> list[Known]:
+        """The sample without what is dear, which is mostly also the farthest from all others."""
+        built = ((one, self.space.build(one.genotype)) for one in self._sample)
+        return [one for one, candidate in built if candidate.cost.macs <= self._dear]
 
     def _start(self, turn: Turn, place: int) -> bool:
         """Offer one of the first candidates: at odd places the one farthest from all others."""
@@ -217,7 +222,9 @@ class Guided(Strategy):
                 return True
         before = len(turn.proposals)
         for _ in range(50):
-            if turn.offer(self.space.sample(turn.rng), step="first, random"):
+            genotype = self.space.sample(turn.rng)
+            cheap = self.space.build(genotype).cost.macs <= self._dear
+            if cheap and turn.offer(genotype, step="first, random"):
                 break
         return len(turn.proposals) > before
 

@@ -38,7 +38,7 @@ def test_it_beats_random_search_at_equal_count() -> None:
     assert guided > drawn
 
 
-def test_what_it_spreads_at_first_is_not_what_costs_most() -> None:
+def test_none_of_the_first_is_among_what_costs_most() -> None:
     search = Search(Guided(some_space(), objectives=2, seed=0), 2)
     search.run(10)
     first = search.proposals[:10]
@@ -48,8 +48,7 @@ def test_what_it_spreads_at_first_is_not_what_costs_most() -> None:
     rng = random.Random(0)
     space = some_space()
     drawn = [space.build(space.sample(rng)).cost.macs for _ in range(400)]
-    usual = statistics.quantiles(drawn, n=4)[2]
-    assert max(macs for macs, far in zip(cost, spread, strict=True) if far) <= 1.2 * usual
+    assert max(cost) <= statistics.quantiles(drawn, n=20)[16]
 
 
 def test_it_says_how_well_it_predicts() -> None:
