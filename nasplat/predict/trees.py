@@ -61,17 +61,17 @@ class BoostedTrees(Remembering):
         super().fit(X, y)
         rng = np.random.default_rng(self.seed)
         self._models: list[HistGradientBoostingRegressor] = []
-        missed = np.full((self.members, len(self.y)), np.nan)
+        every = np.arange(len(self.y))
+        missed = np.full((self.members, len(every)), np.nan)
         for member in range(self.members):
-            drawn = rng.integers(len(self.y), size=len(self.y)) if member else slice(None)
+            drawn = rng.integers(len(every), size=len(every)) if member else every
             model = HistGradientBoostingRegressor(
                 max_iter=100, learning_rate=0.1, min_samples_leaf=5, random_state=self.seed
             )
             self._models.append(model.fit(self.X[drawn], self.y[drawn]))
-            if member:
-                others = np.setdiff1d(np.arange(len(self.y)), drawn)
-                if len(others):
-                    missed[member, others] = model.predict(self.X[others]) - self.y[others]
+            others = np.setdiff1d(every, drawn)
+            if len(others):
+                missed[member, others] = model.predict(self.X[others]) - self.y[others]
         known = ~np.isnan(missed).all(0)
         self._noise = 0.0
         if known.any():
