@@ -21,7 +21,8 @@ class CurveMeasured:
     Attributes:
         table: Name of the table.
         metric: Whose curve.
-        seen: Values of each curve that were seen.
+        values: Values of a whole curve.
+        seen: How many of them were seen.
         finished: Finished curves that were learned from.
         seeds: Draws of finished curves.
         predicted: Tau of the predicted ends.
@@ -32,6 +33,7 @@ class CurveMeasured:
 
     table: str
     metric: str
+    values: int
     seen: int
     finished: int
     seeds: int
@@ -57,7 +59,7 @@ def measure_curves(
 
     Args:
         table: A table whose fidelities are the points of curves.
-        share: Part of a curve that is seen, in (0, 1).
+        share: Part of a curve that is seen, in (0, 1); at least one value.
         finished: Curves to learn from, at least 2.
         seeds: Draws of them.
         metric: The first objective by default.
@@ -66,17 +68,32 @@ def measure_curves(
         UsageError: The table has one fidelity only, too few curves, or no such metric.
     """
     name = metric or table.objectives[0]
-    if any(name not in table.results[at] for at in table.fidelities):
-        raise unknown(f"metric of {table.name}", name, sorted(table.metrics), UsageError)
-    curves = np.stack([table.results[at][name] for at in table.fidelities], axis=1)
-    curves = curves[np.isfinite(curves).all(1)]
-    seen = round(share * curves.shape[1])
-    if not 1 <= seen < curves.shape[1] or not 2 <= finished <= len(curves) - 2:
+    if len(table.fidelities) < 2:
         raise UsageError(
-            f"{table.name} has {len(curves)} whole curves of {curves.shape[1]} values; "
-            f"{share=} and {finished=} leave nothing to see, to learn from or to predict"
+            f"{table.name} has results at one fidelity only: there are no curves",
+            hint="A table with curves has results at several epochs, such as nb-nlp.",
         )
+    whole = [at for at in table.fidelities if name in table.results[at]]
+    if len(whole) < len(table.fidelities):
+        known = [
+            metric
+            for metric in table.metrics
+            if all(metric in table.results[at] for at in table.fidelities)
+        ]
+        raise unknown(f"metric with curves of {table.name}", name, known, UsageError)
     sign = -1.0 if table.metrics[name] == "max" else 1.0
+    curves = sign * np.stack([table.results[at][name] for at in whole], axis=1)
+    curves = curves[np.isfinite(curves).all(1) & (table.first == np.arange(len(table)))]
+    if not 0 < share < 1 or not 2 <= finished <= len(curves) - 2 or seeds < 1:
+        raise UsageError(
+            "curves are measured with a share above 0 and below 1, at least 2 finished ones, 2 to "
+            f"predict and 1 seed, got {share=}, {finished=}, {seeds=}: {table.name} has "
+            f"{len(curves)} whole curves of {name}",
+            hint="ask for fewer finished curves" if finished > len(curves) - 2 else "",
+        )
+    if np.ptp(curves[:, -1]) == 0:
+        raise UsageError(f"all curves of {name} of {table.name} end alike: nothing to order")
+    seen = min(max(1, round(share * len(whole))), len(whole) - 1)
     met = []
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(curves))
@@ -88,9 +105,11 @@ def measure_curves(
             (
                 kendall_tau(ends, truth),
                 kendall_tau(asked[:, seen - 1], truth),
-                kendall_tau(sign * (sign * asked[:, :seen]).min(1), truth),
+                kendall_tau(asked[:, :seen].min(1), truth),
                 float((np.abs(ends - truth) <= width).mean()),
             )
         )
     predicted, last, best, coverage = np.mean(met, axis=0).tolist()
-    return CurveMeasured(table.name, name, seen, finished, seeds, predicted, last, best, coverage)
+    return CurveMeasured(
+        table.name, name, len(whole), seen, finished, seeds, predicted, last, best, coverage
+    )

@@ -1,4 +1,4 @@
-"""The verb that measures predictors: ``nasplat bench predictors``."""
+"""The verbs that measure predictors: ``nasplat bench predictors | curves``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,48 @@ from nasplat.cli.options import FormatOption, numbers, words
 from nasplat.cli.study_file import option_values
 from nasplat.report.tables import Format, render
 
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE", help="A name of `nasplat bench list`, or FILE.csv or FILE.parquet."
+    ),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRIC",
+        help="What is predicted.  [default: the table's first objective]",
+        show_default=False,
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Folder of published tables. Default: NASPLAT_BENCH_DATA.",
+        show_default=False,
+    ),
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE",
+        help="Space file of a table of your own; else the one beside it.",
+        show_default=False,
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command()(predictors)
+    """Add the verbs."""
+    for verb in (predictors, curves):
+        app.command()(verb)
 
 
 def predictors(
-    table: Annotated[
-        str,
-        typer.Argument(
-            metavar="TABLE", help="A name of `nasplat bench list`, or FILE.csv or FILE.parquet."
-        ),
-    ],
+    table: TableArgument,
     train: Annotated[
         str, typer.Option(metavar="N,...", help="Rows that predictors are fitted on.")
     ] = "16,32,64,128,512",
@@ -37,14 +66,7 @@ def predictors(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(metavar="K", help="Draws of rows.")] = 5,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            metavar="METRIC",
-            help="What is predicted.  [default: the table's first objective]",
-            show_default=False,
-        ),
-    ] = None,
+    metric: MetricOption = None,
     fidelity: Annotated[
         int | None,
         typer.Option(
@@ -70,24 +92,8 @@ def predictors(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="FOLDER",
-            help="Folder of published tables. Default: NASPLAT_BENCH_DATA.",
-            show_default=False,
-        ),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            "--space",
-            metavar="SPACE",
-            help="Space file of a table of your own; else the one beside it.",
-            show_default=False,
-        ),
-    ] = None,
+    data: DataOption = None,
+    space: SpaceOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Measure how well predictors order rows of a table that they were not fitted on."""
@@ -116,3 +122,35 @@ def predictors(
         for row in measured.rows(found)
     ]
     output.line(render([one.to_json() for one in found], form, shown=shown))
+
+
+def curves(
+    table: TableArgument,
+    share: Annotated[
+        float,
+        typer.Option(metavar="PART", help="Part of each curve that is seen, above 0 and below 1."),
+    ] = 0.2,
+    finished: Annotated[
+        str,
+        typer.Option(metavar="N,...", help="Finished curves that are learned from."),
+    ] = "50,100,200",
+    seeds: Annotated[int, typer.Option(metavar="K", help="Draws of finished curves.")] = 10,
+    metric: MetricOption = None,
+    data: DataOption = None,
+    space: SpaceOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Measure how well the ends of learning curves are told from their beginnings."""
+    from nasplat.bench.curves import measure_curves
+    from nasplat.bench.load import load_table
+    from nasplat.bench.report import cell
+
+    counts = numbers(finished, "finished")
+    known = load_table(table, data, space=space)
+    rows = [
+        measure_curves(known, share=share, finished=count, seeds=seeds, metric=metric).to_json()
+        for count in counts
+    ]
+    short = {"predicted": "tau predicted", "last": "tau of last", "best": "tau of best"}
+    shown = [{short.get(name, name): cell(name, row[name]) for name in row} for row in rows]
+    output.line(render(rows, form, shown=shown))

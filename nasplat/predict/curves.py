@@ -2,7 +2,8 @@
 
 Finished curves are cut where the asked ones stop, so what is learned is what the same few epochs meant
 before. Curves are described by their last and best values, by values at geometric steps, and by how fast
-and how steadily they fall; each number goes through ranks, and a Gaussian process does the rest.
+and how steadily they fall; each number goes through ranks, and a Gaussian process does the rest, with a
+straight line on the last value seen: where few curves have ended, that is the guess to begin with.
 Knows curves and numbers, nothing of trials.
 
 References:
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nasplat.errors import UsageError
 from nasplat.predict.base import Floats
@@ -91,7 +92,7 @@ class CurveEnds:
             rows = np.hstack([described(self._curves[:, :length]), self._extra])
             maps = [RankNormal(column) for column in rows.T]
             groups = [0] * (rows.shape[1] - self._extra.shape[1]) + [1] * self._extra.shape[1]
-            model = GaussianProcess(groups)
+            model = GaussianProcess(groups, linear=[len(_steps(length)) - 1])
             model.fit(_ranked(maps, rows), self._scores.forward(self._ends))
             self._models[length] = maps, model
         return self._models[length]
@@ -103,7 +104,7 @@ def described(curves: Floats) -> Floats:
     for series in range(curves.shape[2]):
         curve = curves[:, :, series]
         length = curve.shape[1]
-        at = np.unique(np.round(np.geomspace(1, length, STEPS)).astype(int)) - 1
+        at = _steps(length)
         late = curve[:, length // 2 :]
         time = np.log(np.arange(length // 2, length) + 1.0)
         time = time - time.mean()
@@ -121,6 +122,11 @@ def described(curves: Floats) -> Floats:
             curve[:, at[len(at) // 2]] - curve[:, -1],
         ]
     return np.stack(parts, axis=1)
+
+
+def _steps(length: int) -> NDArray[np.int64]:
+    """Places of values that are looked at, from the first to the last."""
+    return np.unique(np.round(np.geomspace(1, length, STEPS)).astype(int)) - 1
 
 
 def _ranked(maps: Sequence[RankNormal], rows: Floats) -> Floats:

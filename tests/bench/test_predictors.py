@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from nasplat.bench.curves import measure_curves
 from nasplat.bench.predictors import measure_predictors
 from nasplat.bench.table import Table
 from nasplat.errors import UsageError
+from nasplat.predict.base import Floats
 from nasplat.testing.strategy import some_space
 
 SPACE = some_space()
 GENOTYPES = [one.genotype for one in SPACE.batch(120, random.Random(0))]
 
 
-def table(values: Mapping[int, np.ndarray] | None = None) -> Table:
+def table(values: Floats | None = None) -> Table:
     """A sampled table whose metric follows from the cost."""
-    cost = np.log([SPACE.build(genotype).cost.macs for genotype in GENOTYPES])
-    results = (
-        {1: {"accuracy": cost}}
-        if values is None
-        else {at: {"accuracy": column} for at, column in values.items()}
-    )
+    if values is None:
+        values = np.log([SPACE.build(genotype).cost.macs for genotype in GENOTYPES])
+    results = {1: {"accuracy": values}}
     return Table("made", "made", SPACE, GENOTYPES, results, {"accuracy": "max"}, ("accuracy",))
 
 
@@ -64,7 +60,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(UsageError, match="leave nothing to predict"):
         measure_predictors(table(), ["ridge"], [500])
     with pytest.raises(UsageError, match="nothing to order"):
-        measure_predictors(table({1: np.ones(len(GENOTYPES))}), ["ridge"], [5])
+        measure_predictors(table(np.ones(len(GENOTYPES))), ["ridge"], [5])
     with pytest.raises(UsageError, match="at least 1 training row"):
         measure_predictors(table(), ["ridge"], [0])
     with pytest.raises(UsageError, match="metric"):
@@ -80,14 +76,3 @@ def test_failed_rows_are_left_out() -> None:
     spoiled = replace(whole, results={1: {"accuracy": values}})
     with pytest.raises(UsageError, match="rows with accuracy"):
         measure_predictors(spoiled, ["ridge"], [60])
-
-
-def test_curves_are_measured_against_the_last_value_seen() -> None:
-    rng = np.random.default_rng(0)
-    end, power = rng.uniform(1, 2, len(GENOTYPES)), rng.uniform(0.2, 1.5, len(GENOTYPES))
-    points = {at: -(end + (3 - end) * float(at) ** -power) for at in range(1, 31)}
-    met = measure_curves(table(points), finished=60, seeds=2)
-    assert met.seen == 6 and met.last == pytest.approx(met.best)
-    assert met.predicted > met.last + 0.1
-    with pytest.raises(UsageError, match="leave nothing"):
-        measure_curves(table(), finished=60)

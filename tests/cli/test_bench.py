@@ -131,6 +131,19 @@ def test_wrong_input_is_refused_with_the_next_step(
     assert not (tmp_path / "bench").exists()
 
 
+def test_curves_are_told_from_their_beginnings(nasplat: Runner) -> None:
+    words = ["bench", "curves", "digits-mini", "--share", "0.5", "--seeds", "1"]
+    result = nasplat(*words, "--finished", "20,50", "-f", "json")
+    assert result.code == 0, result.err
+    rows = json.loads(result.out)
+    assert [row["finished"] for row in rows] == [20, 50]
+    assert rows[1]["seen"] == 1 and 0.4 < rows[1]["predicted"] < 0.9 > rows[1]["last"] > 0.4
+    assert "tau of last" in nasplat(*words).out
+    refused = nasplat(*words, "--finished", "930")
+    assert refused.code == 2
+    assert "ask for fewer finished curves" in refused.err
+
+
 def test_questions_are_timed(nasplat: Runner) -> None:
     result = nasplat(
         "bench", "speed", "digits-mini", "--strategy", "random,guided", "--observations", "30,20",
