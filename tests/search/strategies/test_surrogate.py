@@ -1,0 +1,115 @@
+"""Models of long searches stay as large as they are and forget no good result."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import numpy as np
+import pytest
+
+from nasplat.predict.features import Features
+from nasplat.search.strategies import surrogate
+from nasplat.search.strategies.base import Observation
+from nasplat.search.strategies.pool import Known
+from nasplat.search.strategies.surrogate import Surrogate, aligned, most_telling
+from nasplat.space.candidate import Candidate
+from nasplat.testing.strategy import some_space
+
+
+@cache
+def candidates() -> list[Candidate]:
+    return list(some_space().batch(90, random.Random(0)))
+
+
+@cache
+def features() -> Features:
+    return Features(candidates()[:32])
+
+
+def cost(candidate: Candidate) -> float:
+    return float(np.log(candidate.cost.macs))
+
+
+def learned(trials: list[list[Observation]]) -> Surrogate:
+    return Surrogate(trials, features(), features().groups, 1, [])
+
+
+def known(listed: list[Candidate]) -> list[Known]:
+    rows = features()(listed)
+    return [Known(one.genotype, row, {}, 0.0) for one, row in zip(listed, rows, strict=True)]
+
+
+def test_the_best_are_always_among_what_is_learned_from() -> None:
+    rng = np.random.default_rng(0)
+    values, violations = rng.normal(size=(1000, 2)), np.zeros(1000)
+    values[:40] -= 5.0  # the best of all were the first
+    kept = most_telling(values, violations, 100)
+    assert len(kept) == 100 == len(set(kept.tolist()))
+    assert set(range(40)) <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+    others = kept[kept >= 40]
+    assert others.min() < 150 and others.max() > 850
+
+
+def test_what_is_learned_from_changes_little_as_a_search_goes_on() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(1005, 1))
+    before = most_telling(values[:1000], np.zeros(1000), 100)
+    after = most_telling(values, np.zeros(1005), 100)
+    assert len(set(before.tolist()) & set(after.tolist())) >= 95
+
+
+def test_feasible_results_come_before_others() -> None:
+    violations = np.where(np.arange(200) < 30, 0.0, 1.0 + np.arange(200))
+    kept = most_telling(-np.arange(200.0)[:, None], violations, 60)
+    assert set(range(30)) <= set(kept.tolist())
+
+
+def test_where_there_are_few_all_are_learned_from() -> None:
+    assert most_telling(np.zeros((7, 1)), np.zeros(7), 10).tolist() == list(range(7))
+
+
+def test_long_searches_remember_their_first_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "ROWS", 40)
+    listed = sorted(candidates(), key=cost)
+    trials = [[Observation(place, one, (cost(one),))] for place, one in enumerate(listed)]
+    model = learned(trials)
+    assert model.rows == 40
+    mean = model.guess(known(listed)).mean[:, 0]
+    assert set(np.argsort(mean)[:10].tolist()) <= set(range(20))
+
+
+def test_of_rungs_the_last_reports_are_learned_from_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "ROWS", 100)
+    trials = [
+        [
+            Observation(place, one, (cost(one) + 1.0,), fidelity=2, final=False),
+            Observation(place, one, (cost(one),), fidelity=6),
+        ]
+        for place, one in enumerate(candidates())
+    ]
+    model = learned(trials)
+    assert model.rows == 100
+    assert len(model.taus) == 1 and model.taus[0] > 0.7
+
+
+def test_models_of_feasibility_stay_small_and_still_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "ROWS", 40)
+    limit = float(np.median([cost(one) for one in candidates()]))
+    trials = [
+        [Observation(place, one, (-cost(one),), max(0.0, cost(one) - limit))]
+        for place, one in enumerate(candidates())
+    ]
+    trials[3] = [Observation(3, candidates()[3], None)]
+    feasible = learned(trials).guess(known(candidates())).feasible
+    allowed = np.array([cost(one) <= limit for one in candidates()])
+    assert feasible[allowed].mean() > 0.6 > 0.4 > feasible[~allowed].mean()
+
+
+def test_a_slope_between_fidelities_is_learned_from_some_of_many_trials() -> None:
+    low = np.random.default_rng(0).normal(size=(2000, 1))
+    values = np.vstack([low, 3 * low[::2] + 1])
+    fidelities = np.repeat([1.0, 2.0], [2000, 1000])
+    trials = np.concatenate([np.arange(2000), np.arange(0, 2000, 2)])
+    assert np.allclose(aligned(values, fidelities, trials)[:2000], 3 * low + 1)
