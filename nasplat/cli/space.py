@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,19 +46,23 @@ def list_(form: FormatOption = Format.TABLE) -> None:
     """List the search spaces that are known by name, with their size on their own task."""
     from nasplat import content
     from nasplat.space.designs import designs
-    from nasplat.space.load import default_task, examples, load_space
+    from nasplat.space.load import Types, default_task, examples, load_space
     from nasplat.space.space import unchecked
+    from nasplat.tasks.load import load_task
 
     rows: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
     for name in content.names("search_spaces"):
         file = content.find("space", name, "search_spaces")
         kinds = examples(name)
+        if not kinds:
+            own = load_task(default_task(name))
+            kinds = {own.name: Types(own.inputs, own.outputs)}
         with unchecked():
-            made = [load_space(name, types).size() for types in list(kinds.values())[:1]]
+            size = load_space(name, next(iter(kinds.values()))).size()
         row = {
             "space": name,
-            "size": made[0] if made else None,
+            "size": size,
             "takes": [str(types) for types in kinds.values()],
             "task": default_task(name),
             "designs": len(designs(name)),
@@ -68,14 +73,20 @@ def list_(form: FormatOption = Format.TABLE) -> None:
         shown.append(
             {
                 "space": name,
-                "size": units.size(made[0]) if made else "",
+                "size": units.size(size),
                 "task": row["task"],
                 "designs": row["designs"],
-                "takes": "; ".join(dict.fromkeys(_kinds(types) for types in kinds.values())),
+                "takes": _few(list(dict.fromkeys(_kinds(types) for types in kinds.values()))),
                 "about": row["about"],
             }
         )
     output.line(render(rows, form, shown=shown))
+
+
+def _few(kinds: Sequence[str], most: int = 3) -> str:
+    """The first of some kinds, and how many more there are; ``nasplat space show`` tells them all."""
+    more = len(kinds) - most
+    return "; ".join(kinds[:most]) + (f"; {more} more" if more > 0 else "")
 
 
 def _kinds(types: Types) -> str:
@@ -155,15 +166,18 @@ def _about(file: Path) -> str:
 
 @app.command()
 def show(space: SpaceArgument, task: TaskOption = None, form: FormatOption = Format.TABLE) -> None:
-    """Show the decisions of a space for a task, its size and the range of every cost."""
+    """Show the decisions of a space for a task, its size, the range of every cost, and what it takes."""
+    from nasplat.space.load import examples
+
     loaded, task = load(space, task)
     record = {
         **_facts(loaded, task),
+        "takes": [str(types) for types in examples(space).values()],
         "decisions": [_decision(point) for point in loaded.decisions()],
     }
-    heading = _facts_text(record)
+    taken = "".join(f"\ntakes   {types}" for types in record["takes"])
     listing = render(record["decisions"], Format.TABLE)
-    output.line(render_one(record, form, shown=f"{heading}\n\n{listing}"))
+    output.line(render_one(record, form, shown=f"{_facts_text(record)}{taken}\n\n{listing}"))
 
 
 @app.command()

@@ -7,6 +7,7 @@ strategy: these see decision points, genotypes and costs.
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,22 @@ def unchecked() -> Iterator[None]:
         _CHECKS.reset(token)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without cyclic garbage collection.
+
+    A large space is some hundred thousand objects, all of which stay: to look through them again and again
+    while it is made takes several times as long as to make it.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Space:
     """A search space: a body with open decisions between typed inputs and outputs.
 
@@ -74,6 +91,7 @@ class Space:
 
     CHECKED = 32
 
+    @_uncollected()
     def __init__(
         self,
         body: Expression,
@@ -116,6 +134,7 @@ class Space:
             entry[0].path: entry[0] for entry in plans.entries(self._plan)
         }
 
+    @_uncollected()
     def within(self, *wanted: Patterns | tuple[str, Patterns]) -> Space:
         """The same space with fewer values: its genotypes are genotypes of this one.
 
@@ -155,7 +174,8 @@ class Space:
 
     @cached_property
     def _size(self) -> int:
-        return plans.count(self._plan)
+        with _uncollected():
+            return plans.count(self._plan)
 
     def genotypes(self) -> Iterator[Genotype]:
         """All genotypes, the last decision turning fastest.

@@ -14,6 +14,7 @@ def test_the_shipped_spaces_are_listed_with_what_they_are(nasplat: Runner) -> No
     rows = json.loads(nasplat("space", "list", "--format", "json").out)
     assert {"hybrid-vit", "nasbench201"} <= {row["space"] for row in rows}
     assert all(row["about"] and Path(row["file"]).is_file() for row in rows)
+    assert all(row["size"] > 1000 and row["takes"] for row in rows)
 
 
 def test_the_size_is_exact(nasplat: Runner) -> None:
@@ -24,6 +25,7 @@ def test_the_size_is_exact(nasplat: Runner) -> None:
 def test_show_tells_decisions_and_ranges(nasplat: Runner) -> None:
     record = json.loads(nasplat("space", "show", "nasbench201", "--format", "json").out)
     assert len(record["decisions"]) == 6
+    assert record["takes"] == []
     low, high = record["ranges"]["params"]
     assert 0 < low < high
     assert "15,625 candidates" in nasplat("space", "show", "nasbench201").out
