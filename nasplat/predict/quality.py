@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from scipy.stats import kendalltau, spearmanr
 
 from nasplat.errors import UsageError
 from nasplat.predict.base import Floats, Predictor
+
+SURE = 1.8
+"""Deviations of Kendall's tau from 0 that count as more than chance: one in thirty without a relation."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,18 @@ class Quality:
 def kendall_tau(predicted: ArrayLike, actual: ArrayLike) -> float:
     """Kendall's tau-b of two lists of numbers, in [-1, 1]; 0 when either is constant."""
     return _correlation(kendalltau, predicted, actual)
+
+
+def in_order(predicted: ArrayLike, actual: ArrayLike) -> bool:
+    """Whether predictions are in the order of actual values beyond what chance brings.
+
+    Kendall's tau must exceed 0 by :data:`SURE` of the deviations that it has without any relation.
+    """
+    count = len(np.asarray(actual))
+    if count < 2:
+        return False
+    chance = math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+    return kendall_tau(predicted, actual) >= SURE * chance
 
 
 def measure(predicted: ArrayLike, actual: ArrayLike, method: str) -> Quality:

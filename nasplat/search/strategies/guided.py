@@ -21,7 +21,7 @@ References:
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,10 @@ from numpy.typing import NDArray
 
 from nasplat.errors import UsageError
 from nasplat.predict.features import Extra, Features
+from nasplat.predict.quality import in_order
+from nasplat.predict.targets import RankNormal
 from nasplat.predict.threads import one_thread
+from nasplat.predict.transfer import Earlier, InformedFeatures, places
 from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
 from nasplat.search.strategies.pool import Known, Pool, crossed, spread_choice
 from nasplat.search.strategies.selection import best_first, front_size
@@ -69,6 +72,7 @@ class Guided(Strategy):
         built: Of each of these four lots, how many are built and judged as graphs for each candidate
             that is asked for.
         extra: Further numbers of a candidate by name, such as zero-cost scores.
+        transfer: Earlier searches that inform this one.
     """
 
     name = "guided"
@@ -83,6 +87,7 @@ class Guided(Strategy):
         refined: int = 240,
         built: int = 12,
         extra: Extra | None = None,
+        transfer: Sequence[Earlier] = (),
         **options: Any,
     ) -> None:
         super().__init__(space, **options)
@@ -96,13 +101,20 @@ class Guided(Strategy):
         self.varied = varied
         self.refined = refined
         self.built = built
+        if not all(isinstance(one, Earlier) for one in transfer):
+            raise UsageError(
+                f"transfer takes earlier searches, got {transfer!r}",
+                hint="Name studies of the same database: nasplat search --transfer STUDY",
+            )
         self.extra = extra
+        self.transfer = list(transfer)
         self._learned: tuple[int, Surrogate | None] = (-1, None)
 
     def propose(self, turn: Turn) -> None:
         with one_thread():
             begun = len(self._told) + len(turn.pending)
-            while not turn.full and begun + len(turn.proposals) < self.first:
+            first = self.first // 2 if self._heard else self.first
+            while not turn.full and begun + len(turn.proposals) < first:
                 if not self._start(turn, begun + len(turn.proposals)):
                     return
             if turn.full:
@@ -173,7 +185,10 @@ class Guided(Strategy):
         genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
         seen = [self.space.build(genotype) for genotype in dict.fromkeys(genotypes)]
         features = Features(seen, encode=self.space.encode, extra=self.extra)
-        return Pool(self.space, features, self.cheap, self.exact, self.seed)
+        described: Features | InformedFeatures = features
+        if self.transfer:
+            described = InformedFeatures(features, self.space, seen, self.transfer)
+        return Pool(self.space, described, self.cheap, self.exact, self.seed)
 
     def _surrogate(self) -> Surrogate | None:
         reports = sum(len(trial) for trial in self.trials)
@@ -187,9 +202,53 @@ class Guided(Strategy):
                     self._pool.features.groups,
                     self.objectives,
                     list(self.exact),
+                    self._foretelling,
                 )
             self._learned = (reports, made)
         return self._learned[1]
+
+    @property
+    def _foretelling(self) -> Mapping[int, Sequence[int]]:
+        """By the number of an objective, the features that foretell it by earlier searches."""
+        features = self._pool.features if self.transfer else None
+        return features.linear if isinstance(features, InformedFeatures) else {}
+
+    @property
+    def _heard(self) -> bool:
+        """Whether earlier searches have foretold half of the first results, beyond chance."""
+        if 2 * len(self.results) < self.first or not self._foretelling:
+            return False
+        rows = self._pool.rows([seen.candidate for seen in self.results])
+        values = np.array([seen.values for seen in self.results])
+        return all(
+            any(in_order(rows[:, column], values[:, number]) for column in columns)
+            for number, columns in self._foretelling.items()
+        )
+
+    def _best_foretold(self, turn: Turn) -> bool:
+        """Offer the random candidate of which earlier searches promise most.
+
+        Of several objectives, those that are computed count as well, all with random weights.
+        """
+        foretelling = self._foretelling
+        if not foretelling:
+            return False
+        known = self._allowed(self._pool.know(self._pool.drawn(self.drawn)), ())
+        if not known:
+            return False
+        promise = np.zeros(len(known))
+        for number in range(self.objectives):
+            weight = turn.rng.random()
+            if number in self.exact:
+                values = [one.exact[number] for one in known]
+                promise -= weight * RankNormal(values).forward(values)
+            elif number in foretelling:
+                columns = foretelling[number]
+                promise -= weight * np.array([one.row[columns].mean() for one in known])
+        for row in np.argsort(-promise, kind="stable"):
+            if turn.offer(known[row].genotype, step="first, by earlier searches"):
+                return True
+        return False
 
     @cached_property
     def _dear(self) -> float:
@@ -208,7 +267,12 @@ class Guided(Strategy):
         return [one for one, candidate in built if candidate.cost.macs <= self._dear]
 
     def _start(self, turn: Turn, place: int) -> bool:
-        """Offer one of the first candidates: at odd places the one farthest from all others."""
+        """Offer one of the first candidates: at odd places the one farthest from all others.
+
+        The first of these places is that of the one which earlier searches promise most of.
+        """
+        if place == 1 and self._best_foretold(turn):
+            return True
         if place % 2:
             known = self._cheaper
             others = [*turn.pending, *(one.candidate for one in turn.proposals)]
@@ -275,7 +339,7 @@ class Guided(Strategy):
         genotypes = [parent.candidate.genotype for parent in parents]
         told = {trial[-1].candidate.genotype for trial in self.trials}
         told |= {candidate.genotype for candidate in turn.pending}
-        screen = Surrogate(self.trials, self._codes, self._code_groups, self.objectives, [])
+        screen = self._screen()
         children = crossed(self.space, genotypes, self.varied // 8, turn.rng)
         share = -(-self.varied // len(parents))
         for parent in parents:  # what has been among the best for longer is varied further
@@ -299,13 +363,23 @@ class Guided(Strategy):
             known |= {one.genotype: one for one in self._pool.know(promising)}
         return self._allowed(known.values(), told)
 
+    def _screen(self) -> Surrogate:
+        """A model of the decisions alone."""
+        width = len(self.space.encode(self.space.default()))
+        features = self._pool.features
+        told = features.coded if isinstance(features, InformedFeatures) else []
+        return Surrogate(
+            self.trials,
+            self._codes,
+            [0] * width + [1 + number for number in told],
+            self.objectives,
+            [],
+            places(told, width),
+        )
+
     def _codes(self, candidates: Sequence[Candidate]) -> Floats:
         codes = self._pool.codes([candidate.genotype for candidate in candidates])
         return np.asarray(codes, dtype=float)
-
-    @property
-    def _code_groups(self) -> list[int]:
-        return [0] * len(self.space.encode(self.space.default()))
 
     def _screened(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
+from nasplat.predict.transfer import InformedFeatures
 from nasplat.search.strategies.base import Measure
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Pool:
     def __init__(
         self,
         space: Space,
-        features: Features,
+        features: Features | InformedFeatures,
         cheap: Measure | None,
         exact: Mapping[int, Measure],
         seed: int = 0,
@@ -106,12 +107,18 @@ class Pool:
         return np.array(found).reshape(len(candidates), len(self.features.columns))
 
     def codes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float32]:
-        """The space's encoding of genotypes, ``(n, e)``; each is worked out once."""
+        """The space's encoding of genotypes, ``(n, e)``; each is worked out once.
+
+        What earlier searches foretell by it are further columns.
+        """
         if len(self._codes) > REMEMBERED:
             self._codes.clear()
-        for genotype in genotypes:
-            if genotype not in self._codes:
-                self._codes[genotype] = self.space.encode(genotype).astype(np.float32)
+        new = [one for one in dict.fromkeys(genotypes) if one not in self._codes]
+        if new:
+            rows = np.array([self.space.encode(one) for one in new])
+            if isinstance(self.features, InformedFeatures):
+                rows = self.features.by_decisions(rows)
+            self._codes.update(zip(new, rows.astype(np.float32), strict=True))
         return np.array([self._codes[genotype] for genotype in genotypes])
 
     def drawn(self, count: int) -> list[Genotype]:

@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from scipy.stats import theilslopes
 
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
-from nasplat.predict.quality import kendall_tau
+from nasplat.predict.quality import in_order, kendall_tau
 from nasplat.predict.targets import RankNormal
 from nasplat.search import pareto
 from nasplat.search.strategies.acquisition import OpenBoxes
@@ -48,12 +48,14 @@ class Learned:
     Attributes:
         scores: Map from its values to normal scores.
         model: What predicts scores; ``None`` when the objective is computed exactly.
+        muted: Features that it does not see: those that foretell another objective, or this one wrongly.
         tau: Kendall's tau of predictions for trials left out, at each trial's last report.
     """
 
     scores: RankNormal
     model: GaussianProcess | None
     tau: float | None
+    muted: Sequence[int] = ()
 
 
 class Surrogate:
@@ -139,7 +141,7 @@ class Surrogate:
                 mean[:, column] = learned.scores.forward(values)
                 posteriors.append(None)
             else:
-                posteriors.append(learned.model.posterior(X))
+                posteriors.append(learned.model.posterior(muted(X, learned.muted)))
                 mean[:, column] = posteriors[-1].mean  # type: ignore[union-attr]  # just appended
         feasible = np.ones(len(known))
         if self._feasibility is not None:
@@ -159,11 +161,14 @@ class Surrogate:
         if exactly:
             return Learned(scores, None, None)
         target = scores.forward(y)
-        model = GaussianProcess(self._groups, linear=linear)
-        model.fit(X, target)
-        held_out = model.leave_out(self._trial)
         ends = self._is_end
-        return Learned(scores, model, kendall_tau(held_out[ends], target[ends]))
+        heard = [column for column in linear if in_order(X[ends, column], target[ends])]
+        foretelling = {column for columns in self._linear.values() for column in columns}
+        silent = sorted(foretelling.difference(heard))
+        model = GaussianProcess(self._groups, linear=heard)
+        model.fit(muted(X, silent), target)
+        held_out = model.leave_out(self._trial)
+        return Learned(scores, model, kendall_tau(held_out[ends], target[ends]), silent)
 
     def _learn_feasibility(self, trials: Sequence[Sequence[Observation]]) -> GaussianProcess | None:
         """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""
@@ -207,6 +212,15 @@ def most_telling(values: Floats, violations: Floats, count: int) -> NDArray[np.i
     best, rest = order[: count - count // 2], np.sort(order[count - count // 2 :])
     spread = rest[np.argsort(rest * _GOLDEN % 1.0, kind="stable")[: count // 2]]
     return np.union1d(best, spread)
+
+
+def muted(X: Floats, columns: Sequence[int]) -> Floats:
+    """Rows in which some columns say nothing."""
+    if not columns:
+        return X
+    made = X.copy()
+    made[:, columns] = 0.0
+    return made
 
 
 def aligned(values: Floats, fidelities: Floats, trials: NDArray[np.int64]) -> Floats:

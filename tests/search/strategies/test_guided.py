@@ -7,7 +7,10 @@ import statistics
 from typing import Any
 
 import numpy as np
+import pytest
 
+from nasplat.errors import UsageError
+from nasplat.predict.transfer import Earlier
 from nasplat.search.pareto import Frame
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.guided import Guided
@@ -153,3 +156,72 @@ def test_reports_of_two_fidelities_are_put_on_one_scale() -> None:
     values = np.array([[5.0], [6.0], [7.0], [2.0], [3.0], [4.0], [9.0]])
     met = aligned(values, fidelities, trials)
     assert met[:, 0].tolist() == [2.0, 3.0, 4.0, 2.0, 3.0, 4.0, 6.0]
+
+
+def before() -> Earlier:
+    """A search of the same space for nearly the same."""
+    candidates = list(some_space().batch(60, random.Random(9)))
+    values = [values_of(one, 1)[0] + 1e-7 * one.cost.macs for one in candidates]
+    return Earlier("before", candidates, {0: np.array(values)})
+
+
+def best(search: Search, count: int) -> float:
+    return min(one.values[0] for one in search.told[:count] if one.values is not None)
+
+
+def alone(seed: int, rounds: int, **options: Any) -> Search:
+    search = Search(Guided(some_space(), objectives=1, seed=seed, **SMALL, **options), 1)
+    search.run(rounds)
+    search.finish()
+    return search
+
+
+def test_an_earlier_search_pays_from_the_first_candidates_on() -> None:
+    seeds = range(4)
+    with_it = statistics.mean(best(alone(seed, 3, transfer=[before()]), 6) for seed in seeds)
+    without = statistics.mean(best(alone(seed, 3), 6) for seed in seeds)
+    assert with_it < 0.5 * without
+
+
+def test_an_earlier_search_that_foretells_well_ends_the_first_candidates_early() -> None:
+    options = {**SMALL, "first": 10}
+    search = Search(Guided(some_space(), objectives=1, transfer=[before()], **options), 1)
+    search.run(5)
+    steps = [one.origin["step"] for one in search.proposals]
+    assert steps[:2] == ["first, random", "first, by earlier searches"]
+    assert steps[2:5] == ["first, random", "first, spread", "first, random"]
+    assert "acquisition" in steps[5:]
+
+
+def test_an_earlier_search_that_foretells_wrongly_is_not_heard() -> None:
+    def opposite(number: int, one: Candidate) -> Observation:
+        return Observation(number, one, (-values_of(one, 1)[0],))
+
+    strategy = Guided(some_space(), objectives=1, transfer=[before()], **SMALL)
+    search = Search(strategy, 1)
+    search.run(8, opposite)
+    surrogate = strategy._surrogate()
+    assert surrogate is not None
+    (learned,) = surrogate.objectives
+    assert learned.model is not None and learned.model.linear == []
+    assert list(learned.muted) == strategy._pool.features.linear[0]  # type: ignore[union-attr]  # as given
+
+
+def test_without_earlier_searches_nothing_changes() -> None:
+    plain = [one.candidate.digest for one in alone(2, 8).proposals]
+    assert [one.candidate.digest for one in alone(2, 8, transfer=[]).proposals] == plain
+
+
+def test_several_objectives_and_computed_ones_weigh_in_what_is_chosen_first() -> None:
+    exact = {1: lambda candidate: candidate.cost.macs / 1e5}
+    search = Search(
+        Guided(some_space(), objectives=2, seed=1, exact=exact, transfer=[before()], **SMALL), 2
+    )
+    search.run(3)
+    steps = [one.origin["step"] for one in search.proposals]
+    assert steps[1] == "first, by earlier searches"
+
+
+def test_what_is_no_earlier_search_is_refused() -> None:
+    with pytest.raises(UsageError, match="transfer takes earlier searches, got 'flowers'"):
+        Guided(some_space(), transfer="flowers")  # type: ignore[arg-type]  # as --option gives it
