@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ def read_table(file: Path, *, space: str | Path | None = None) -> Table:
         covers=head.get("covers", False),
     )
     table.values(table.objectives)  # says what is wrong with an objective
+    if table.continues:
+        _continued(file, table)
     if table.covers:
         _covered(file, table)
     return table
@@ -266,6 +269,19 @@ def _directions(file: Path, names: Sequence[str], head: Mapping[str, Any]) -> di
 def _objectives(file: Path, metrics: Mapping[str, str], head: Mapping[str, Any]) -> tuple[str, ...]:
     told = tuple(str(text).partition(":")[0] for text in head.get("objectives", ()))
     return told or (next(iter(metrics)),)
+
+
+def _continued(file: Path, table: Table) -> None:
+    """See that no training gets shorter by going on."""
+    for before, after in pairwise(table.fidelities):
+        falling = np.flatnonzero(table.seconds(after) < table.seconds(before)).tolist()
+        if falling:
+            such = dict(table.genotypes[falling[0]])
+            raise UsageError(
+                f"{file}: trainings are said to go on, yet {len(falling)} took fewer {SECONDS} up to "
+                f"{after} epochs than up to {before}, such as {such}",
+                hint="Seconds count from the start of a training; else remove `continues`.",
+            )
 
 
 def _covered(file: Path, table: Table) -> None:

@@ -167,6 +167,13 @@ def test_what_is_wrong_beside_a_table_is_named(folder: Path, text: str, words: s
         load_table(head(folder, text))
 
 
+def test_trainings_that_go_on_take_longer(folder: Path) -> None:
+    file = edited(folder, old="0.74,0.20,43", new="0.74,0.20,3")
+    with pytest.raises(UsageError, match=r"1 took fewer seconds up to 8 epochs .*'conv.kernel': 1"):
+        load_table(file)
+    assert len(load_table(head(folder, ""))) == 6
+
+
 def test_metrics_that_do_not_vary_are_refused_as_objectives(folder: Path) -> None:
     file = folder / "mine.csv"
     frame = pd.read_csv(file)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nasplat.bench.harness import run
 from nasplat.bench.load import known_tables, load_table
 from nasplat.bench.table import SECONDS, Table
 from nasplat.bench.tables import (
@@ -163,6 +165,10 @@ def test_published_tables_are_read(name: str) -> None:
     for fidelity, columns in table.results.items():
         assert set(columns) <= {*table.metrics, SECONDS}, fidelity
         assert all(column.shape == (len(table),) for column in columns.values())
+    for before, after in pairwise(table.fidelities if table.continues else []):
+        known = np.isfinite(table.seconds(before)) & np.isfinite(table.seconds(after))
+        assert known.mean() > 0.9
+        assert (table.seconds(after) > table.seconds(before))[known].all(), after
     last = table.results[table.fidelities[-1]]
     for metric in table.metrics:
         assert np.isfinite(last[metric]).mean() > 0.6  # some devices refuse some
@@ -170,6 +176,22 @@ def test_published_tables_are_read(name: str) -> None:
     space = table.space
     digests = {space.build(table.genotypes[row]).digest for row in a_few(table, 40)}
     assert len(digests) > 30
+
+
+@with_data
+def test_a_published_table_of_curves_pays_only_for_what_goes_on() -> None:
+    table = load_table("nb-nlp", DATA)
+    assert table.continues and table.fidelities == list(range(1, 51))
+    met = run(table, "random", evaluations=8, seed=0, fidelities=[2, 50])
+    first, whole = table.seconds(2), table.seconds(50)
+    paid = np.diff([0.0, *met.cost]) * np.nanmean(whole)
+    spent = [
+        whole[row] - first[row] if level == 50 else first[row]
+        for row, level in zip(met.rows, met.levels, strict=True)
+    ]
+    known = np.isfinite(spent)  # what is not known costs as much as the mean
+    assert paid[known] == pytest.approx(np.array(spent)[known])
+    assert set(met.levels) == {2, 50} and known.mean() > 0.8
 
 
 @with_data
