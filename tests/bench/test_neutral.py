@@ -169,7 +169,9 @@ def test_what_is_wrong_beside_a_table_is_named(folder: Path, text: str, words: s
 
 def test_trainings_that_go_on_take_longer(folder: Path) -> None:
     file = edited(folder, old="0.74,0.20,43", new="0.74,0.20,3")
-    with pytest.raises(UsageError, match=r"1 took fewer seconds up to 8 epochs .*'conv.kernel': 1"):
+    with pytest.raises(
+        UsageError, match=r"1 took fewer seconds up to 8 epochs .*'choose.conv.kernel': 1"
+    ):
         load_table(file)
     assert len(load_table(head(folder, ""))) == 6
 
