@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.bench.measures import Problem
-from nasplat.bench.peers import PEERS, Peer, check_options, make_peer
+from nasplat.bench.peers import PEERS, Peer, make_peer
+from nasplat.bench.searchers import check
 from nasplat.bench.trace import Trace
-from nasplat.errors import UsageError, unknown
+from nasplat.errors import UsageError
 from nasplat.execute.rungs import rung_verdict
 from nasplat.predict.threads import one_thread
 from nasplat.search.strategies.base import Observation, Strategy
-from nasplat.search.strategies.table import known_strategies, make_strategy
+from nasplat.search.strategies.table import make_strategy
 
 if TYPE_CHECKING:
     from nasplat.bench.table import Table
@@ -35,55 +36,6 @@ BATCH = 5
 """Candidates asked for at once, by default."""
 ETA = 3.0
 """One in so many trials goes on beyond a rung where successive halving decides."""
-
-
-def known_searchers() -> list[str]:
-    """Names that :func:`run` takes: peers, and the strategies of nasplat."""
-    return sorted({*PEERS, *known_strategies()})
-
-
-def check_name(strategy: str) -> None:
-    """Refuse a name that nothing has.
-
-    Raises:
-        UsageError: It is not known; the known ones are listed, nearest first.
-    """
-    if strategy not in PEERS and ".py:" not in strategy and strategy not in known_strategies():
-        raise unknown(
-            "strategy",
-            strategy,
-            known_searchers(),
-            UsageError,
-            hint="A strategy of your own is given as file.py:Class.",
-        )
-
-
-def check(
-    problem: Problem, strategy: str, evaluations: int, options: Mapping[str, Any] | None = None
-) -> None:
-    """Refuse a search that cannot be run, before anything is started.
-
-    Raises:
-        UsageError: The strategy is not known or does not take an option, fewer than one evaluation is asked
-            for or more than the table has architectures, or a peer is to see several fidelities.
-    """
-    check_name(strategy)
-    if strategy in PEERS:
-        check_options(strategy, options or {})
-        if len(problem.fidelities) > 1:
-            raise UsageError(
-                f"{strategy} is told of complete trials only, and cannot be run at the fidelities "
-                f"{', '.join(map(str, problem.fidelities))}",
-                hint=f"Those that can: {', '.join(sorted(set(known_strategies()) - set(PEERS)))}",
-            )
-    if evaluations < 1:
-        raise UsageError(f"evaluations must be at least 1, got {evaluations}")
-    if evaluations > problem.size:
-        raise UsageError(
-            f"{problem.table} has {problem.size} architectures, fewer than the {evaluations} "
-            "evaluations that are asked for",
-            hint=f"Ask for at most {problem.size}: --evaluations {problem.size}",
-        )
 
 
 def run(

@@ -7,7 +7,6 @@ measures nothing.
 from __future__ import annotations
 
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from nasplat.bench import measured, race, runs, summary
-from nasplat.bench.measures import Floats, bootstrap
+from nasplat.bench import measured, race, runs, standings, summary
+from nasplat.bench.drawing import Curves, draw
 from nasplat.bench.predictors import Measured
 from nasplat.errors import NotFoundError
 
-_COLOURS = ("#0b6e99", "#d1495b", "#2e8b57", "#8d6a9f", "#e08e2b", "#4d4d4d", "#7fb7be", "#b5838d")
 HEADINGS: Mapping[str, str] = {
     "to_optimum": "to the optimum, median",
     "to_optimum_p95": "95th percentile",
@@ -30,25 +28,6 @@ HEADINGS: Mapping[str, str] = {
     "time_to_best_other": "time to the best other's end",
 }
 """What columns are called where a name is not its own words."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """One drawing.
-
-    Attributes:
-        x: Where curves are read, ``(n,)``.
-        runs: For each strategy, ``(runs, n)``.
-        across: What ``x`` is.
-        up: What the curves show.
-        log: Whether they are shown on a logarithm.
-    """
-
-    x: Floats
-    runs: Mapping[str, Floats]
-    across: str
-    up: str
-    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,10 +124,10 @@ def _of_runs(known: runs.Runs) -> Section:
 
 
 def _of_race(course: race.Course, laps: Sequence[race.Lap]) -> Section:
-    moments, met = race.curves(course, laps)
+    moments, met = standings.curves(course, laps)
     rows = [
         {name: value for name, value in row.items() if name != "hypervolumes"}
-        for row in race.rows(course, laps)
+        for row in standings.rows(course, laps)
     ]
     return Section(
         course.name,
@@ -171,55 +150,6 @@ def _of_predictors(title: str, met: Sequence[Measured]) -> Section:
         "seconds of a fit, are those at the most rows.",
         measured.rows(met),
     )
-
-
-# ---- drawing ----
-
-
-def draw(curves: Curves) -> str:
-    """Means with the range in which the mean lies at 95 %, as an ``<svg>`` element."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nasplat"}):
-        figure = Figure(figsize=(8, 4.4), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        floor = _floor(curves) if curves.log else None
-        for number, (name, table) in enumerate(curves.runs.items()):
-            colour = _COLOURS[number % len(_COLOURS)]
-            dashes = ("solid", "dashed", "dotted")[number // len(_COLOURS) % 3]
-            low, high = bootstrap(table)
-            mean = table.mean(0)
-            if floor is not None:
-                mean, low, high = (np.maximum(one, floor) for one in (mean, low, high))
-            axes.step(
-                curves.x, mean, where="post", color=colour, label=name, lw=1.4, linestyle=dashes
-            )
-            axes.fill_between(
-                curves.x, low, high, step="post", color=colour, alpha=0.15, linewidth=0
-            )
-        if floor is not None:
-            axes.set_yscale("log")
-        axes.set_xlabel(curves.across)
-        axes.set_ylabel(curves.up)
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _floor(curves: Curves) -> float | None:
-    """What stands for 0 on a logarithm, the least mean above 0 halved; ``None``: all is 0."""
-    means = np.concatenate([table.mean(0) for table in curves.runs.values()])
-    above = means[means > 1e-9]
-    return float(above.min()) / 2 if len(above) else None
-
-
-# ---- pages ----
 
 
 def cell(name: str, value: Any) -> str:

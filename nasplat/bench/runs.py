@@ -18,9 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasplat.bench.harness import BATCH, check, run_problem
+from nasplat.bench.harness import BATCH, run_problem
 from nasplat.bench.measures import Problem
 from nasplat.bench.peers import PEERS, make_peer
+from nasplat.bench.searchers import check
 from nasplat.bench.trace import Trace
 from nasplat.errors import NotFoundError, UsageError
 from nasplat.search.strategies.table import make_strategy

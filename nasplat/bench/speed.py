@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nasplat.bench.harness import BATCH, check, single_thread
+from nasplat.bench.harness import BATCH, single_thread
 from nasplat.bench.measures import Problem
 from nasplat.bench.peers import PEERS, make_peer
+from nasplat.bench.searchers import check
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.table import make_strategy
 
@@ -43,7 +44,7 @@ def round_seconds(
         The first question after a restart, and the second one, once the first's batch was told.
 
     Raises:
-        UsageError: The table holds too few architectures, or what ``harness.check`` refuses.
+        UsageError: The table holds too few architectures, or what ``searchers.check`` refuses.
     """
     problem = Problem.of(table, objectives)
     check(problem, strategy, observations + 2 * batch, options)

@@ -149,10 +149,10 @@ def run(
 ) -> None:
     """Run strategies on a table, and tell how soon they find the best of it."""
     from nasplat.bench import summary
-    from nasplat.bench.harness import check_name
     from nasplat.bench.load import load_table
     from nasplat.bench.measures import Problem
     from nasplat.bench.runs import Plan, run_all
+    from nasplat.bench.searchers import check_name
 
     names = words(strategy, "strategy")
     for name in names:  # before a table is read, which may take a while

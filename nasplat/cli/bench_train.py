@@ -81,8 +81,9 @@ def race(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Race strategies by real training: equal budgets, one frame for the hypervolume."""
-    from nasplat.bench.race import Course, rows, run_race
+    from nasplat.bench.race import Course, run_race
     from nasplat.bench.report import cell
+    from nasplat.bench.standings import rows
 
     course = Course(
         space=space,

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasplat.bench.harness import known_searchers, run
+from nasplat.bench.harness import run
 from nasplat.bench.measures import Problem, running, to_optimum
 from nasplat.bench.peers import PEERS
+from nasplat.bench.searchers import known_searchers
 from nasplat.bench.speed import round_seconds
 from nasplat.bench.trace import Trace
 from nasplat.errors import UsageError

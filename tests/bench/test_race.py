@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nasplat.bench import race
-from nasplat.bench.race import (
-    Course,
-    Lap,
-    curves,
-    frame_of,
-    hypervolumes,
-    rows,
-    run_race,
-    volume_at,
-)
+from nasplat.bench import race, standings
+from nasplat.bench.race import Course, Lap, run_race
+from nasplat.bench.standings import curves, frame_of, hypervolumes, rows, volume_at
 from nasplat.errors import NotFoundError, UsageError
 
 COURSE = Course(space="s", task="t", budget="10s", objectives=("accuracy:max", "macs:min"))
@@ -70,7 +62,7 @@ def test_curves_rise_over_the_budget() -> None:
     assert moments[-1] == 10.0
     (a,) = met["a"]
     assert a == sorted(a)
-    assert [a[race.STEPS * second // 10 - 1] for second in (1, 2, 3, 4, 10)] == [
+    assert [a[standings.STEPS * second // 10 - 1] for second in (1, 2, 3, 4, 10)] == [
         0,
         0.25,
         0.25,

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from nasplat.bench import measured, race
+from nasplat.bench.drawing import Curves, draw
 from nasplat.bench.measures import Problem
 from nasplat.bench.predictors import Measured
 from nasplat.bench.race import Course, Lap
-from nasplat.bench.report import Curves, cell, draw, sections, write
+from nasplat.bench.report import cell, sections, write
 from nasplat.bench.runs import Plan, run_all
 from nasplat.errors import NotFoundError
 from tests.bench.small import small_table

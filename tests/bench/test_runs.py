@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nasplat.bench import runs, summary
+from nasplat.bench.drawing import draw
 from nasplat.bench.measures import Problem
-from nasplat.bench.report import _of_runs, draw, to_markdown
+from nasplat.bench.report import _of_runs, to_markdown
 from nasplat.bench.runs import Plan, Runs, code_of, run_all
 from nasplat.bench.trace import Trace
 from nasplat.errors import NotFoundError, UsageError
