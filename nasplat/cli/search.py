@@ -99,6 +99,15 @@ def search(
             show_default=False,
         ),
     ] = None,
+    transfer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDY",
+            help="An earlier study of the same database, of any task and space, that guided learns "
+            "from before it has results of its own; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     strategy: Annotated[
         str | None,
         typer.Option(
@@ -185,6 +194,7 @@ def search(
         "constraint": constraint,
         "within": within,
         "like": like,
+        "transfer": transfer,
         "strategy": strategy,
         "option": option,
         "seed": seed,
@@ -202,7 +212,7 @@ def search(
     where = asked.pop("storage", None)
     from nasplat.search.plan import make_plan
 
-    plan = make_plan(**{"seed": settings.seed(), **asked})
+    plan = make_plan(**{"seed": settings.seed(), "storage": where, **asked})
     if dry_run:
         from nasplat.report.plan import plan_record, plan_text
 

@@ -27,7 +27,7 @@ _RENAMED = {
     "ops": "op_files",
 }
 """Options whose name differs from that of the library."""
-_LISTS = ("objective", "constraint", "ops", "within", "like")
+_LISTS = ("objective", "constraint", "ops", "within", "like", "transfer")
 _FILE_ONLY = ("recipe", "evaluator")
 """Settings that are mappings and have no option."""
 _NEEDED = ("space", "budget")

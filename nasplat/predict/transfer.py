@@ -33,8 +33,6 @@ Floats = NDArray[np.float64]
 
 LEAST = 8
 """Results of an earlier search from which something can be learned."""
-MOST = 400
-"""Results of an earlier search that are learned from at most, evenly over their order."""
 SAMPLE = 64
 """Candidates of the earlier search that settle what is described."""
 FAR = 3.0
@@ -203,11 +201,9 @@ def _learned(X: Floats, values: Floats, groups: Sequence[int]) -> GaussianProces
     known = np.flatnonzero(np.isfinite(values))
     if len(known) < LEAST or np.ptp(values[known]) == 0:
         return None
-    kept = known[np.argsort(values[known], kind="stable")[_evenly(len(known), MOST)]]
-    kept.sort()
-    target = RankNormal(values[kept]).forward(values[kept])
+    target = RankNormal(values[known]).forward(values[known])
     model = GaussianProcess(groups)
-    model.fit(X[kept], target)
+    model.fit(X[known], target)
     return model if in_order(model.leave_out(), target) else None
 
 

@@ -27,6 +27,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "objectives": [objective.to_json() for objective in plan.objectives],
         "constraints": [str(constraint) for constraint in plan.constraints],
         "strategy": plan.settings.strategy,
+        "transfer": [one.to_json() for one in plan.transfer],
         "budget": str(plan.budget),
         "executor": plan.settings.executor,
         "workers": plan.profile.name,
@@ -71,9 +72,17 @@ def plan_text(record: Mapping[str, Any]) -> str:
         ("task", record["task"]),
         ("space", space),
         ("optimise", f"{objectives}  by {record['strategy']}, seed {record['seed']}"),
+        ("learns from", "; ".join(map(_informant, record["transfer"]))),
         ("subject to", "  ".join(record["constraints"])),
         ("measured on", record["device"] or ""),
         ("plan", plan),
     ]
     width = max(len(label) for label, text in lines if text)
     return "\n".join(f"{label:<{width}}  {text}" for label, text in lines if text)
+
+
+def _informant(record: Mapping[str, Any]) -> str:
+    informs = ", ".join(
+        f"{objective} by {metric}" for objective, metric in record["informs"].items()
+    )
+    return f"study {record['study']}, {record['results']:,} results: {informs}"

@@ -36,10 +36,13 @@ from nasplat.search.objectives import (
 )
 from nasplat.search.proxies import resolved
 from nasplat.search.settings import QUICK, Settings, rungs
+from nasplat.search.stored import open_store
 from nasplat.search.strategies.table import DEFAULT, find_strategy, make_strategy
+from nasplat.search.transfer import Informant, informants
 from nasplat.space.designs import restricted
 from nasplat.space.load import default_task, load_space
 from nasplat.space.space import Space
+from nasplat.store.store import Store
 from nasplat.tasks.base import Task
 from nasplat.tasks.load import load_task
 from nasplat.tasks.recipe import Recipe, batch_size_for
@@ -56,6 +59,7 @@ class Plan:
         name: Name of the study.
         slots: How many trials run at the same time, at least 1.
         device: The device that latency is measured on; ``None`` when no metric asks for it.
+        transfer: Earlier studies that inform the strategy.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Plan:
     seed: int
     slots: int
     device: Device | None
+    transfer: tuple[Informant, ...] = ()
 
     def share_feasible(self) -> float:
         """The share of random candidates that keep the cheap constraints, in [0, 1]."""
@@ -126,6 +131,8 @@ def make_plan(
     op_files: Sequence[str] = (),
     within: Sequence[str] = (),
     like: Sequence[str] = (),
+    transfer: Sequence[str] = (),
+    storage: str | Store | None = None,
     seed: int = 0,
 ) -> Plan:
     """Resolve a search.
@@ -152,9 +159,13 @@ def make_plan(
         op_files: Files that define ops beyond the library's.
         within: Designs of the space, or rules ``PATTERN=VALUE,VALUE``, that every candidate keeps to.
         like: Designs of the space that the first candidates are drawn from.
+        transfer: Earlier studies, of any task and space, that the strategy learns from.
+        storage: Where these are: URL of the results database, or a store; by default ``NASPLAT_STORAGE`` or
+            a file.
         seed: Seed of everything random.
 
     Raises:
+        NotFoundError: There is no study or database to learn from.
         UsageError: Something is unknown, malformed or can never work; says what was expected.
     """
     limits = parse_budget(budget)
@@ -175,6 +186,10 @@ def make_plan(
     found = restricted(load_space(space, made), within)
     asked = resolved(options or {}, made, seed)
     make_strategy(strategy, found, objectives=len(wanted), seed=seed, options=asked)
+    informed: tuple[Informant, ...] = ()
+    if transfer:
+        store = open_store(storage, create=False)
+        informed = tuple(informants(store, transfer, strategy, wanted))
     cheap = {bound.metric for bound in bounds if bound.cheap}
     if cheap:
         check_satisfiable(bounds, found.cost_ranges(*sorted(cheap)))
@@ -186,6 +201,7 @@ def make_plan(
         like=tuple(like),
         strategy=strategy,
         options=dict(options or {}),
+        transfer={one.study: one.until for one in informed},
         fidelities=rungs(epochs, eta, min_epochs),
         eta=eta,
         profile=str(Path(workers).resolve()) if workers.endswith(".toml") else workers,
@@ -208,6 +224,7 @@ def make_plan(
         seed=seed,
         slots=1 if executor == "inline" else slots,
         device=find_device(device) if measured else None,
+        transfer=informed,
     )
 
 

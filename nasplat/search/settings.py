@@ -27,6 +27,8 @@ class Settings:
         like: Designs that the first candidates are drawn from.
         strategy: Name of the strategy, or ``file.py:Class``.
         options: Settings of the strategy.
+        transfer: Earlier studies of the same database that inform the strategy, and for each when the last
+            of its trials that count ended.
         fidelities: Rungs in cumulative epochs, rising; the last is a complete trial.
         eta: One in ``eta`` trials goes on beyond a rung, above 1.
         profile: Name or path of the worker profile.
@@ -47,6 +49,7 @@ class Settings:
     like: tuple[str, ...] = ()
     strategy: str = DEFAULT
     options: Mapping[str, Any] = field(default_factory=dict)
+    transfer: Mapping[str, float] = field(default_factory=dict)
     fidelities: tuple[int, ...] = (3, 9, 27)
     eta: float = 3.0
     profile: str = "laptop"

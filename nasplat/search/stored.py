@@ -179,3 +179,10 @@ class StoredStudy:
             "strategy": self.settings.strategy,
             "seed": self.record.seed,
         }
+
+
+def open_store(storage: str | Store | None, *, create: bool = True) -> Store:
+    """The store of a URL; by default that of ``NASPLAT_STORAGE``, or a file below ``NASPLAT_HOME``."""
+    if isinstance(storage, Store):
+        return storage
+    return Store.open(storage or environment.storage(), create=create)

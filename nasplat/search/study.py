@@ -25,13 +25,14 @@ from nasplat.execute.engine import RayExecutor
 from nasplat.execute.inline import InlineExecutor
 from nasplat.graph.cost import COSTS
 from nasplat.hardware.device import Device
+from nasplat.search import transfer
 from nasplat.search.budget import Budget, parse_budget
 from nasplat.search.driver import StudyDriver
 from nasplat.search.history import constraints_of, objectives_of
 from nasplat.search.objectives import violation
 from nasplat.search.plan import Plan, make_plan
 from nasplat.search.proxies import resolved
-from nasplat.search.stored import StoredStudy
+from nasplat.search.stored import StoredStudy, open_store
 from nasplat.search.strategies.base import Measure, Strategy
 from nasplat.search.strategies.table import make_strategy
 from nasplat.space.candidate import Candidate
@@ -91,7 +92,9 @@ class Study(StoredStudy):
         Raises:
             UsageError: Something is unknown, malformed or can never work, or the name is taken.
         """
-        plan = make_plan(name=name, space=space, task=task, budget=budget, **options)
+        plan = make_plan(
+            name=name, space=space, task=task, budget=budget, storage=storage, **options
+        )
         return cls.from_plan(plan, storage, exist_ok=exist_ok)
 
     @classmethod
@@ -163,6 +166,11 @@ class Study(StoredStudy):
         for index, objective in enumerate(objectives):
             if objective.metric in COSTS:
                 exact[index] = _cost_measure(objective.metric, objective.minimised(1.0))
+        options = resolved(self.settings.options, self.task, self.record.seed, self._charge_proxies)
+        if self.settings.transfer:
+            options[transfer.OPTION] = transfer.earlier(
+                self.store, self.settings.transfer, objectives
+            )
         return make_strategy(
             self.settings.strategy,
             self.space,
@@ -170,9 +178,7 @@ class Study(StoredStudy):
             seed=self.record.seed,
             cheap=broken if cheap else None,
             exact=exact,
-            options=resolved(
-                self.settings.options, self.task, self.record.seed, self._charge_proxies
-            ),
+            options=options,
             starts=self.settings.starts(self.space),
             fidelities=self.settings.fidelities,
         )
@@ -319,13 +325,6 @@ class Study(StoredStudy):
             ),
         )
         driver.finish(trial.number)
-
-
-def open_store(storage: str | Store | None, *, create: bool = True) -> Store:
-    """The store of a URL; by default that of ``NASPLAT_STORAGE``, or a file below ``NASPLAT_HOME``."""
-    if isinstance(storage, Store):
-        return storage
-    return Store.open(storage or environment.storage(), create=create)
 
 
 def _calibrated(store: Store, device: Device) -> Device:

@@ -101,7 +101,7 @@ def make_strategy(
     """
     found = find_strategy(name)
     given = dict(options or {})
-    allowed = _options(found)
+    allowed = options_of(name)
     if offending := sorted(set(given) - set(allowed)):
         listing = ", ".join(allowed) if allowed else "none"
         raise UsageError(
@@ -113,8 +113,13 @@ def make_strategy(
     return made
 
 
-def _options(found: type[Strategy]) -> list[str]:
-    """The keyword arguments that are settings of the strategy itself."""
+def options_of(name: str) -> list[str]:
+    """The keyword arguments that are settings of a strategy itself, sorted.
+
+    Raises:
+        UsageError: As for :func:`find_strategy`.
+    """
+    found = find_strategy(name)
     shared = set(inspect.signature(Strategy).parameters)
     return sorted(
         name
