@@ -66,14 +66,16 @@ def crowding(values: ArrayLike, rank: ArrayLike) -> Floats:
     """
     table, ranking = as_table(values), np.asarray(rank)
     distance = np.zeros(len(table))
-    for level in np.unique(ranking):
+    levels, place, count = np.unique(ranking, return_inverse=True, return_counts=True)
+    distance[count[place] <= 2] = np.inf  # with one objective, nearly all
+    for level in levels[count > 2]:
         rows = np.flatnonzero(ranking == level)
         for column in table[rows].T:
             order = np.argsort(column, kind="stable")
             ordered = column[order]
             span = ordered[-1] - ordered[0]
             distance[rows[order[[0, -1]]]] = np.inf
-            if span > 0 and len(rows) > 2:
+            if span > 0:
                 distance[rows[order[1:-1]]] += (ordered[2:] - ordered[:-2]) / span
     return distance
 
