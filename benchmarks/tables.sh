@@ -46,6 +46,8 @@ if [ -n "$data" ]; then
   predictors nb201-c10 --train 32,128,512
   for table in nb-graph-arxiv accel-nb nb-bert; do predictors "$table" --train 100; done
   predictors hwgpt-s --train 100 --within embedding.dim=768
+  echo "== ends of learning curves on nb-nlp"
+  "$nasplat" bench curves nb-nlp --quiet
 else
   echo "published tables skipped: name their folder, make bench DATA=folder"
 fi
