@@ -70,6 +70,43 @@ def test_a_dry_run_prints_the_plan_and_stores_nothing(nasplat: Runner, tmp_path:
     assert not (tmp_path / "home").exists()
 
 
+def test_a_search_that_learns_from_an_earlier_study_says_so(
+    nasplat: Runner, tmp_path: Path
+) -> None:
+    assert nasplat("search", study_file(tmp_path)).code == 0
+    words = ("search", study_file(tmp_path), "--study", "next", "--strategy", "guided")
+    dry = nasplat(*words, "--transfer", "quick", "--dry-run")
+    assert "learns from  study quick, 12 results: accuracy by accuracy" in dry.out
+    record = json.loads(nasplat(*words, "--transfer", "quick", "--dry-run", "-f", "json").out)
+    assert record["transfer"] == [
+        {"study": "quick", "results": 12, "informs": {"accuracy": "accuracy"}}
+    ]
+    file = study_file(tmp_path, "transfer: quick")
+    text = Path(file).read_text().replace("study: quick", "study: next").replace("random", "guided")
+    Path(file).write_text(text)
+    result = nasplat("search", file, "--budget", "3trials")
+    assert result.code == 0, result.err
+    assert list(Study.load("next").settings.transfer) == ["quick"]
+    assert nasplat("resume", "next", "--budget", "5trials").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--strategy", "guided", "--transfer", "quik"], 3, "unknown study 'quik'; known: quick"),
+        (["--strategy", "random", "--transfer", "quick"], 2, "does not learn from earlier studies"),
+        (["--strategy", "guided", "--option", "transfer=quick"], 2, "--transfer STUDY"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(
+    nasplat: Runner, tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    assert nasplat("search", study_file(tmp_path)).code == 0
+    result = nasplat("search", study_file(tmp_path), "--study", "next", *words)
+    assert result.code == code
+    assert said in result.err
+
+
 def test_a_dry_run_of_training_measures_an_epoch(nasplat: Runner) -> None:
     words = ("--space", "nasbench201", "--budget", "10min", "--epochs", "9", "--dry-run")
     record = json.loads(nasplat("search", *words, "--format", "json").out)
