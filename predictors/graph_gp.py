@@ -19,14 +19,27 @@ Kendall's tau, held out: mean of 5 draws of rows, at most 1,000 others
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from nasplat.predict.base import Predictor
 from nasplat.predict.features import Features
 from nasplat.predict.gaussian_process import GaussianProcess
+from nasplat.predict.transfer import Earlier, InformedFeatures
 from nasplat.space.space import Space
 
 
-def predictor(space: Space) -> tuple[Features, Predictor]:
-    """Features settled on 64 random candidates, and an unfitted model."""
-    features = Features(list(space.batch(64, random.Random(0))), encode=space.encode)
-    return features, GaussianProcess(features.groups)
+def predictor(
+    space: Space, earlier: Sequence[Earlier] = ()
+) -> tuple[Features | InformedFeatures, Predictor]:
+    """Features settled on 64 random candidates, and an unfitted model.
+
+    Args:
+        space: The space.
+        earlier: Earlier searches, of any task and space; what they foretell is a linear feature each.
+    """
+    sample = list(space.batch(64, random.Random(0)))
+    features = Features(sample, encode=space.encode)
+    if not earlier:
+        return features, GaussianProcess(features.groups)
+    informed = InformedFeatures(features, space, sample, earlier)
+    return informed, GaussianProcess(informed.groups, linear=informed.linear.get(0, []))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasplat.bench.earlier import EarlierTable
 from nasplat.bench.measures import Problem
 from nasplat.bench.peers import PEERS, Peer, make_peer
 from nasplat.bench.searchers import check
@@ -48,6 +49,7 @@ def run(
     batch: int = BATCH,
     options: Mapping[str, Any] | None = None,
     fidelities: Sequence[int] | None = None,
+    transfer: Sequence[EarlierTable] = (),
 ) -> Trace:
     """Search a table once.
 
@@ -60,13 +62,21 @@ def run(
         batch: Candidates asked for at once, at least 1.
         options: Settings of the strategy.
         fidelities: Rungs, rising; the highest alone by default.
+        transfer: Tables of which rows are known from before.
 
     Raises:
         UsageError: As for :func:`check` and :meth:`Problem.of`; or ``batch`` is below 1.
     """
     problem = Problem.of(table, objectives, fidelities)
     return run_problem(
-        table, problem, strategy, evaluations=evaluations, seed=seed, batch=batch, options=options
+        table,
+        problem,
+        strategy,
+        evaluations=evaluations,
+        seed=seed,
+        batch=batch,
+        options=options,
+        transfer=transfer,
     )
 
 
@@ -79,14 +89,16 @@ def run_problem(
     seed: int,
     batch: int = BATCH,
     options: Mapping[str, Any] | None = None,
+    transfer: Sequence[EarlierTable] = (),
 ) -> Trace:
     """As :func:`run`, for a problem that was worked out before."""
-    check(problem, strategy, evaluations, options)
+    told = with_transfer(options or {}, transfer)
+    check(problem, strategy, evaluations, told)
     if batch < 1:
         raise UsageError(f"a batch holds at least 1 candidate, got {batch}")
     trace = Trace(
         strategy=strategy,
-        options=dict(options or {}),
+        options=told,
         seed=seed,
         objectives=problem.objectives,
         fidelities=problem.fidelities,
@@ -94,7 +106,7 @@ def run_problem(
         batch=batch,
     )
     with single_thread():
-        _Run(table, problem, trace).run()
+        _Run(table, problem, trace, transfer).run()
     return trace
 
 
@@ -112,10 +124,17 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def with_transfer(options: Mapping[str, Any], transfer: Sequence[EarlierTable]) -> dict[str, Any]:
+    """The settings of a search in words, with the names of the tables that it learns from."""
+    return {**options, "transfer": ",".join(map(str, transfer))} if transfer else dict(options)
+
+
 class _Run:
     """One search under way."""
 
-    def __init__(self, table: Table, problem: Problem, trace: Trace) -> None:
+    def __init__(
+        self, table: Table, problem: Problem, trace: Trace, transfer: Sequence[EarlierTable]
+    ) -> None:
         self.table = table
         self.trace = trace
         self.rungs = problem.fidelities
@@ -124,6 +143,10 @@ class _Run:
         self.trials: list[Candidate] = []
         self.reached: dict[int, int] = {}
         self.spent = 0.0
+        self.options = dict(trace.options)
+        if transfer:
+            known = [one.results(problem.objectives, trace.seed) for one in transfer]
+            self.options["transfer"] = known
 
     def run(self) -> None:
         trace, number = self.trace, len(self.trace.objectives)
@@ -142,7 +165,7 @@ class _Run:
             self.table.searched,
             objectives=number,
             seed=trace.seed,
-            options=trace.options,
+            options=self.options,
             fidelities=self.rungs,
         )
         if len(self.rungs) == 1:

@@ -6,6 +6,7 @@ rows of the table, those included that compute the same; the result of each is t
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from nasplat import content
+from nasplat.bench.earlier import EarlierTable
 from nasplat.bench.rows import Rows
 from nasplat.bench.table import Table
 from nasplat.errors import UsageError, unknown
@@ -24,6 +26,7 @@ from nasplat.predict.base import Predictor
 from nasplat.predict.quality import measure
 from nasplat.predict.targets import RankNormal
 from nasplat.predict.threads import one_thread
+from nasplat.predict.transfer import Earlier
 
 Floats = NDArray[np.float64]
 
@@ -84,6 +87,7 @@ def measure_predictors(
     *,
     fidelity: int | None = None,
     within: Mapping[str, Any] | None = None,
+    transfer: Sequence[EarlierTable] = (),
 ) -> list[Measured]:
     """Fit recipes on random rows of a table and ask them about others.
 
@@ -96,12 +100,14 @@ def measure_predictors(
         test_rows: Rows that are predicted at most; where a table is small, all that are left.
         fidelity: One of the table's; the highest by default.
         within: Values of decisions that all rows share, such as one width.
+        transfer: Tables of which rows are known from before, for recipes that take them.
 
     Returns:
         One entry for each recipe and number of training rows.
 
     Raises:
-        UsageError: The table has fewer rows than asked, or a constant metric; or a name is not known.
+        UsageError: The table has fewer rows than asked, or a constant metric; or a name is not known;
+            or a recipe does not take what is known from before.
     """
     name = metric or table.objectives[0]
     chosen, y = _known(table, name, fidelity, within or {})
@@ -124,9 +130,10 @@ def measure_predictors(
     space: Any = table.space if table.complete and not within else Rows(table.space, listed)
     candidates = [table.space.build(genotype) for genotype in listed]
     met = []
+    earlier = [one.results([name], 0) for one in transfer]
+    informed = f" with {', '.join(map(str, transfer))}" if transfer else ""
     for recipe in recipes:
-        found = content.find("predictor", str(recipe), "predictors")
-        features, model = content.load_file(found).predictor(space)
+        features, model = _made(str(recipe), space, earlier)
         begun = time.perf_counter()
         with one_thread():
             X = features(candidates)
@@ -138,7 +145,7 @@ def measure_predictors(
                     Measured(
                         table=table.name,
                         metric=name,
-                        recipe=Path(recipe).stem.replace("_", "-"),
+                        recipe=Path(recipe).stem.replace("_", "-") + informed,
                         rows=count,
                         test_rows=min(test_rows, len(y) - count),
                         seeds=seeds,
@@ -153,6 +160,21 @@ def measure_predictors(
                     )
                 )
     return met
+
+
+def _made(recipe: str, space: Any, earlier: Sequence[Earlier]) -> tuple[Any, Predictor]:
+    """Features and model of a recipe, informed by earlier searches where there are any."""
+    make = content.load_file(content.find("predictor", recipe, "predictors")).predictor
+    if not earlier:
+        made: tuple[Any, Predictor] = make(space)
+        return made
+    if "earlier" not in inspect.signature(make).parameters:
+        raise UsageError(
+            f"the recipe {recipe} does not take earlier searches such as {earlier[0].name}",
+            hint="Its predictor(space) would have an argument `earlier`, as that of graph-gp has.",
+        )
+    made = make(space, earlier=earlier)
+    return made
 
 
 def _draw(

@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasplat.bench.harness import BATCH, run_problem
+from nasplat.bench.earlier import EarlierTable
+from nasplat.bench.harness import BATCH, run_problem, with_transfer
 from nasplat.bench.measures import Problem
 from nasplat.bench.peers import PEERS, make_peer
 from nasplat.bench.searchers import check
@@ -155,6 +156,7 @@ class Plan:
         evaluations: Of each search.
         batch: Candidates asked for at once.
         options: Settings, given to every strategy.
+        transfer: Tables of which rows are known to every strategy from before.
     """
 
     strategies: Sequence[str]
@@ -162,6 +164,12 @@ class Plan:
     evaluations: int
     batch: int = BATCH
     options: Mapping[str, Any] = field(default_factory=dict)
+    transfer: Sequence[EarlierTable] = ()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The settings in words."""
+        return with_transfer(self.options, self.transfer)
 
     def searches(self) -> list[tuple[str, int]]:
         """Strategy and seed of each; all strategies of one seed, then those of the next."""
@@ -199,17 +207,19 @@ def run_all(
             f"{len(plan.strategies)}, {plan.seeds} and {processes}"
         )
     for name in plan.strategies:
-        check(problem, name, plan.evaluations, plan.options)
+        check(problem, name, plan.evaluations, plan.told)
+        options = dict(plan.options)
+        if plan.transfer:
+            options["transfer"] = [one.results(problem.objectives, 0) for one in plan.transfer]
         make = make_peer if name in PEERS else make_strategy
-        make(name, table.searched, options=plan.options)  # refuses settings out of their range
+        make(name, table.searched, options=options)  # refuses settings out of their range
     if plan.batch < 1:
         raise UsageError(f"a batch holds at least 1 candidate, got {plan.batch}")
     known = Runs(problem) if out is None else known_runs(out, problem)
     wanted = Runs(problem)
     missing = []
     for name, seed in plan.searches():
-        options = json.dumps(dict(plan.options), sort_keys=True)
-        key = (name, options, seed, plan.evaluations, plan.batch)
+        key = (name, json.dumps(plan.told, sort_keys=True), seed, plan.evaluations, plan.batch)
         if known.code.get(key) == code_of(name):
             wanted.traces[key], wanted.code[key] = known.traces[key], known.code[key]
         else:
@@ -285,4 +295,5 @@ def _one(search: tuple[str, int]) -> Trace:
         seed=seed,
         batch=plan.batch,
         options=plan.options,
+        transfer=plan.transfer,
     )

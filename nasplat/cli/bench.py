@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasplat.cli import bench_predictors, bench_train, output
-from nasplat.cli.options import FormatOption, numbers, words
+from nasplat.cli.options import EarlierTableOption, FormatOption, numbers, words
 from nasplat.cli.study_file import option_values
 from nasplat.errors import UsageError
 from nasplat.report.tables import Format, render
@@ -130,6 +130,7 @@ def run(
     ] = None,
     batch: BatchOption = 5,
     option: SettingOption = None,
+    transfer: EarlierTableOption = None,
     processes: Annotated[
         int, typer.Option(metavar="N", help="Searches that run side by side.")
     ] = 1,
@@ -149,6 +150,7 @@ def run(
 ) -> None:
     """Run strategies on a table, and tell how soon they find the best of it."""
     from nasplat.bench import summary
+    from nasplat.bench.earlier import read_earlier
     from nasplat.bench.load import load_table
     from nasplat.bench.measures import Problem
     from nasplat.bench.runs import Plan, run_all
@@ -166,6 +168,7 @@ def run(
         min(EVALUATIONS, problem.size) if evaluations is None else evaluations,
         batch,
         option_values(option or []),
+        read_earlier(transfer or [], data),
     )
     folder = FOLDER / known.name if out is None else out
     runs = run_all(known, problem, plan, processes=processes, out=folder, done=_progress)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nasplat.cli import output
-from nasplat.cli.options import FormatOption, numbers, words
+from nasplat.cli.options import EarlierTableOption, FormatOption, numbers, words
 from nasplat.cli.study_file import option_values
 from nasplat.report.tables import Format, render
 
@@ -82,6 +82,7 @@ def predictors(
         ),
     ] = None,
     test: Annotated[int, typer.Option(metavar="N", help="Rows that are predicted at most.")] = 1000,
+    transfer: EarlierTableOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -99,6 +100,7 @@ def predictors(
     """Measure how well predictors order rows of a table that they were not fitted on."""
     from nasplat import content
     from nasplat.bench import measured
+    from nasplat.bench.earlier import read_earlier
     from nasplat.bench.load import load_table
     from nasplat.bench.predictors import measure_predictors
     from nasplat.bench.report import cell
@@ -106,13 +108,22 @@ def predictors(
     known = load_table(table, data, space=space)
     recipes = words(recipe, "recipe") if recipe else content.names("predictors")
     part = option_values(within or [])
+    before = read_earlier(transfer or [], data)
     folder = Path("bench") / known.name if out is None else out
     told = part if fidelity is None else {**part, "fidelity": fidelity}
     counts = numbers(train, "train")
     found = []
     for place, name in enumerate(recipes):
         met = measure_predictors(
-            known, [name], counts, seeds, metric, test, fidelity=fidelity, within=part
+            known,
+            [name],
+            counts,
+            seeds,
+            metric,
+            test,
+            fidelity=fidelity,
+            within=part,
+            transfer=before,
         )
         measured.keep(folder, met, told)
         found += met

@@ -44,6 +44,16 @@ TaskOption = Annotated[
         show_default=False,
     ),
 ]
+EarlierTableOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--transfer",
+        metavar="TABLE[:ROWS]",
+        help="Another table of which so many random rows are known from before, as an earlier study "
+        "would be; may be repeated.",
+        show_default=False,
+    ),
+]
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="PATH", help="Where to write.", show_default=False),
