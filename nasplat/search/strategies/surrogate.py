@@ -3,6 +3,10 @@
 Targets go through rank → normal. Every report of a trial is a row, with its fidelity as a feature of its
 own group: the models learn from rungs what more training brings, and are asked at the highest fidelity
 met. Objectives that follow from the candidate alone are computed, not learned.
+
+References:
+    [Picheny2013] V. Picheny, T. Wagner, D. Ginsbourger. A benchmark of kriging-based infill criteria for
+        noisy optimization. Structural and Multidisciplinary Optimization 48, 2013.
 """
 
 from __future__ import annotations
@@ -90,6 +94,7 @@ class Surrogate:
         fidelities = np.log2([max(seen.fidelity, 1) for _, seen in reports])
         table = np.array([seen.values for _, seen in reports], dtype=float)
         table = aligned(table, fidelities, trial)
+        reached = table[ends]
         kept = np.arange(len(reports))
         if len(reports) > ROWS:
             violations = np.array([seen.violation for seen in last])
@@ -114,7 +119,7 @@ class Surrogate:
             )
             for column in range(objectives)
         ]
-        self._values = np.array([seen.values for seen in last], dtype=float)
+        self._values = self._believed(reached, last)
         self._feasible = np.array([seen.violation <= 0 for seen in last])
         self._feasibility = self._learn_feasibility(trials)
 
@@ -155,6 +160,24 @@ class Surrogate:
         """Normal scores of one candidate, ``(m,)``, back as objective values."""
         pairs = zip(self.objectives, scores, strict=True)
         return [float(learned.scores.backward(score)) for learned, score in pairs]
+
+    def _believed(self, reached: Floats, last: Sequence[Observation]) -> Floats:
+        """Results as far as the models believe them: the worse of what was met and what is expected.
+
+        A result owed to luck would otherwise be what is to be beaten, and its neighbours, which are as good
+        but less lucky, would seem to gain nothing [Picheny2013].
+        """
+        believed = reached.copy()
+        if all(learned.model is None for learned in self.objectives):
+            return believed
+        X = self._describe([seen.candidate for seen in last])
+        if self._several:
+            X = np.hstack([X, np.full((len(X), 1), self._top)])
+        for column, learned in enumerate(self.objectives):
+            if learned.model is not None:
+                mean, _ = learned.model.predict(muted(X, learned.muted))
+                believed[:, column] = np.maximum(believed[:, column], learned.scores.backward(mean))
+        return believed
 
     def _learn(self, X: Floats, y: Floats, *, exactly: bool, linear: Sequence[int]) -> Learned:
         scores = RankNormal(y)
