@@ -133,11 +133,16 @@ def optuna_random(space: Any, **arguments: Any) -> Peer:
 
 def optuna_tpe(space: Any, **arguments: Any) -> Peer:
     """Tree-structured Parzen estimators, each parameter by itself."""
-    return OptunaPeer(lambda seed: _samplers().TPESampler(seed=seed), space, **arguments)
+    return OptunaPeer(
+        lambda seed: _samplers().TPESampler(seed=seed, multivariate=False), space, **arguments
+    )
 
 
 def optuna_tpe_multivariate(space: Any, **arguments: Any) -> Peer:
-    """Tree-structured Parzen estimators over all parameters together, grouped by what is active."""
+    """Tree-structured Parzen estimators over all parameters together, grouped by what is active.
+
+    Where nothing is open only at times this is what Optuna 5 does by itself with one objective.
+    """
     return OptunaPeer(
         lambda seed: _samplers().TPESampler(seed=seed, multivariate=True, group=True),
         space,
