@@ -25,7 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--space", default="hybrid-vit", help="name or path of a space")
     parser.add_argument("--task", help="what it is for; otherwise the task that the space names")
-    parser.add_argument("--side", type=int, help="classes of images of this side instead, in pixels")
+    parser.add_argument(
+        "--side", type=int, help="classes of images of this side instead, in pixels"
+    )
     parser.add_argument("--count", type=int, default=2000, help="genotypes")
     options = parser.parse_args()
     task = load_task(options.task or default_task(options.space))
