@@ -10,11 +10,16 @@ decisions alone picks those that are built.
 The models must earn their say: it grows with their left-out rank correlation, and where it is short of 1,
 some places of a batch go to plain variation of the best results and to random candidates instead.
 
+Earlier searches of any task and space can inform the models [Mills2023]. They choose the first of the spread
+candidates; where half of the first results came in the order that they foretold, the other half is left
+out; and what they foretell is a feature of the models as long as it is in the order of the results.
+
 References:
     [White2021] C. White, W. Neiswanger, Y. Savani. BANANAS: Bayesian optimization with neural
         architectures for neural architecture search. AAAI 2021. (Pool by small mutations.)
     [Lee2020] E. H. Lee, V. Perrone, C. Archambeau, M. Seeger. Cost-aware Bayesian optimization.
         arXiv:2003.10870, 2020. (First candidates that cost little.)
+    [Mills2023] as in nasplat/predict/transfer.py.
     [Yang2019] as in acquisition.py.
 """
 
@@ -162,7 +167,7 @@ class Guided(Strategy):
             return None
         worst = int(np.argmin(surrogate.taus))
         modelled = [number for number in range(self.objectives) if number not in self.exact]
-        return {
+        told = {
             "name": "gaussian-process",
             "kendall_tau": min(surrogate.taus),
             "kendall_tau_by_objective": surrogate.taus,
@@ -171,6 +176,15 @@ class Guided(Strategy):
             "fitted_on": surrogate.rows,
             "method": "trials left out one by one",
         }
+        if self.transfer:
+            columns = {
+                column
+                for learned in surrogate.objectives
+                if learned.model is not None
+                for column in learned.model.linear
+            }
+            told["heard"] = [self._pool.features.columns[column] for column in sorted(columns)]
+        return told
 
     @cached_property
     def _sample(self) -> list[Known]:

@@ -191,6 +191,8 @@ def test_an_earlier_search_that_foretells_well_ends_the_first_candidates_early()
     assert steps[:2] == ["first, random", "first, by earlier searches"]
     assert steps[2:5] == ["first, random", "first, spread", "first, random"]
     assert "acquisition" in steps[5:]
+    quality = search.strategy.quality()
+    assert quality is not None and quality["heard"] == ["earlier:before 0"]
 
 
 def test_an_earlier_search_that_foretells_wrongly_is_not_heard() -> None:
@@ -204,6 +206,8 @@ def test_an_earlier_search_that_foretells_wrongly_is_not_heard() -> None:
     assert surrogate is not None
     (learned,) = surrogate.objectives
     assert learned.model is not None and learned.model.linear == []
+    quality = strategy.quality()
+    assert quality is not None and quality["heard"] == []
     assert list(learned.muted) == strategy._pool.features.linear[0]  # type: ignore[union-attr]  # as given
 
 
