@@ -161,8 +161,8 @@ class Guided(Strategy):
         return chosen
 
     def quality(self) -> dict[str, Any] | None:
-        with one_thread():
-            surrogate = self._surrogate() if len(self.results) > 1 else None
+        with one_thread():  # of two or three results a correlation says nothing
+            surrogate = self._surrogate() if 2 * len(self.results) >= self.first else None
         if surrogate is None or not surrogate.taus:
             return None
         worst = int(np.argmin(surrogate.taus))
