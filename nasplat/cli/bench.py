@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasplat.cli import bench_predictors, bench_train, output
-from nasplat.cli.options import EarlierTableOption, FormatOption, numbers, words
+from nasplat.cli.options import (
+    DataOption,
+    EarlierTableOption,
+    FormatOption,
+    TableArgument,
+    TableSpaceOption,
+    numbers,
+    words,
+)
 from nasplat.cli.study_file import option_values
 from nasplat.errors import UsageError
 from nasplat.report.tables import Format, render
@@ -27,31 +35,6 @@ STRATEGIES = "guided,optuna-random,optuna-tpe,optuna-nsga2,regularised-evolution
 EVALUATIONS = 200
 FOLDER = Path("bench")
 
-TableArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="TABLE",
-        help="A name of `nasplat bench list`, or a file of your own: FILE.csv or FILE.parquet.",
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="FOLDER",
-        help="Folder of published tables. Default: NASPLAT_BENCH_DATA.",
-        show_default=False,
-    ),
-]
-SpaceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--space",
-        metavar="SPACE",
-        help="Space file of a table of your own; else the one beside it.",
-        show_default=False,
-    ),
-]
 StrategyOption = Annotated[
     list[str],
     typer.Option(
@@ -145,7 +128,7 @@ def run(
         ),
     ] = None,
     data: DataOption = None,
-    space: SpaceOption = None,
+    space: TableSpaceOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Run strategies on a table, and tell how soon they find the best of it."""
@@ -188,7 +171,7 @@ def speed(
     batch: BatchOption = 5,
     option: SettingOption = None,
     data: DataOption = None,
-    space: SpaceOption = None,
+    space: TableSpaceOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Time the question for one batch, by how many results are known."""

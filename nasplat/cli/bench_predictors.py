@@ -8,39 +8,23 @@ from typing import Annotated
 import typer
 
 from nasplat.cli import output
-from nasplat.cli.options import EarlierTableOption, FormatOption, numbers, words
+from nasplat.cli.options import (
+    DataOption,
+    EarlierTableOption,
+    FormatOption,
+    TableArgument,
+    TableSpaceOption,
+    numbers,
+    words,
+)
 from nasplat.cli.study_file import option_values
 from nasplat.report.tables import Format, render
 
-TableArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="TABLE", help="A name of `nasplat bench list`, or FILE.csv or FILE.parquet."
-    ),
-]
 MetricOption = Annotated[
     str | None,
     typer.Option(
         metavar="METRIC",
         help="What is predicted.  [default: the table's first objective]",
-        show_default=False,
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="FOLDER",
-        help="Folder of published tables. Default: NASPLAT_BENCH_DATA.",
-        show_default=False,
-    ),
-]
-SpaceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--space",
-        metavar="SPACE",
-        help="Space file of a table of your own; else the one beside it.",
         show_default=False,
     ),
 ]
@@ -94,7 +78,7 @@ def predictors(
         ),
     ] = None,
     data: DataOption = None,
-    space: SpaceOption = None,
+    space: TableSpaceOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Measure how well predictors order rows of a table that they were not fitted on."""
@@ -148,7 +132,7 @@ def curves(
     seeds: Annotated[int, typer.Option(metavar="K", help="Draws of finished curves.")] = 10,
     metric: MetricOption = None,
     data: DataOption = None,
-    space: SpaceOption = None,
+    space: TableSpaceOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Measure how well the ends of learning curves are told from their beginnings."""

@@ -44,6 +44,31 @@ TaskOption = Annotated[
         show_default=False,
     ),
 ]
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE",
+        help="A name of `nasplat bench list`, or a file of your own: FILE.csv or FILE.parquet.",
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Folder of published tables. Default: NASPLAT_BENCH_DATA.",
+        show_default=False,
+    ),
+]
+TableSpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE",
+        help="Space file of a table of your own; else the one beside it.",
+        show_default=False,
+    ),
+]
 EarlierTableOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 from typing import NamedTuple
@@ -211,30 +211,38 @@ def _groups(values: Sequence[_Value]) -> list[list[int]]:
 
 
 class _Wiring:
-    """Values, and what is around each of them: worked out once for all refinements.
+    """Values, and what is around each of them: worked out once for all refinements, if there are any.
 
     Attributes:
         values: What is computed.
         outputs: Names of the graph's outputs, and what they are.
         groups: Values that share weights, two or more in each.
-        above: For each value the values that read it, each after a mark of where.
-        named: For each value the names by which the graph's outputs read it.
     """
 
     def __init__(self, values: Sequence[_Value], outputs: Sequence[tuple[str, Source]]) -> None:
         self.values = values
         self.outputs = outputs
         self.groups = _groups(values)
-        self.above: list[list[tuple[bytes, int]]] = [[] for _ in values]
-        self.named: list[list[bytes]] = [[] for _ in values]
-        for index, value in enumerate(values):
+
+    @cached_property
+    def above(self) -> list[list[tuple[bytes, int]]]:
+        """For each value the values that read it, each after a mark of where."""
+        above: list[list[tuple[bytes, int]]] = [[] for _ in self.values]
+        for index, value in enumerate(self.values):
             for position, (below, port) in enumerate(value.sources):
                 if below >= 0:
                     place = 0 if value.commutes else position + 1
-                    self.above[below].append((b"up" + bytes((place, port)), index))
-        for name, (index, port) in outputs:
+                    above[below].append((b"up" + bytes((place, port)), index))
+        return above
+
+    @cached_property
+    def named(self) -> list[list[bytes]]:
+        """For each value the names by which the graph's outputs read it."""
+        named: list[list[bytes]] = [[] for _ in self.values]
+        for name, (index, port) in self.outputs:
             if index >= 0:
-                self.named[index].append(b"out" + bytes((port,)) + name.encode())
+                named[index].append(b"out" + bytes((port,)) + name.encode())
+        return named
 
 
 def _refined(wiring: _Wiring, colours: Colours) -> Colours:

@@ -66,7 +66,7 @@ class GaussianProcess(Remembering):
         self._spread = float(self.y.std()) or 1.0
         self._scale = self._distance_scales()
         self._origin = self.X[:, self.linear].mean(axis=0)
-        rows = _evenly(self.y, FIT_ROWS)
+        rows = evenly(self.y, FIT_ROWS)
         self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]))
         self._condition()
 
@@ -267,7 +267,7 @@ def _negative_likelihood(
     return value, gradient
 
 
-def _evenly(y: Floats, count: int) -> NDArray[np.int64]:
+def evenly(y: Floats, count: int) -> NDArray[np.int64]:
     """Numbers of at most ``count`` rows, evenly over the order of ``y``."""
     order = np.argsort(y, kind="stable")
     if len(order) <= count:

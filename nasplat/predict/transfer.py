@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
-from nasplat.predict.gaussian_process import GaussianProcess
+from nasplat.predict.gaussian_process import GaussianProcess, evenly
 from nasplat.predict.quality import in_order
 from nasplat.predict.targets import RankNormal
 
@@ -66,7 +66,8 @@ class Transfer:
 
     def __init__(self, earlier: Earlier, space: Any, sample: Sequence[Candidate]) -> None:
         held = not any(space.validate(one.genotype) for one in earlier.candidates)
-        shown = [earlier.candidates[row] for row in _evenly(len(earlier.candidates), SAMPLE)]
+        numbers = np.arange(len(earlier.candidates), dtype=float)
+        shown = [earlier.candidates[row] for row in evenly(numbers, SAMPLE)]
         self._features = Features([*shown, *sample], encode=space.encode if held else None)
         known, asked = self._features(earlier.candidates), self._features(sample)
         both = np.vstack([known, asked])
@@ -205,13 +206,6 @@ def _learned(X: Floats, values: Floats, groups: Sequence[int]) -> GaussianProces
     model = GaussianProcess(groups)
     model.fit(X[known], target)
     return model if in_order(model.leave_out(), target) else None
-
-
-def _evenly(count: int, most: int) -> NDArray[np.int64]:
-    """At most so many of the first ``count`` numbers, evenly."""
-    if count <= most:
-        return np.arange(count)
-    return np.linspace(0, count - 1, most).astype(np.int64)
 
 
 def _codes(space: Any, candidates: Sequence[Candidate]) -> Floats:

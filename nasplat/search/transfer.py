@@ -20,6 +20,7 @@ from nasplat.errors import UsageError
 from nasplat.graph.cost import COSTS
 from nasplat.graph.serialise import graph_from_json
 from nasplat.ops.table import op_table
+from nasplat.predict.gaussian_process import evenly
 from nasplat.predict.transfer import LEAST, Earlier
 from nasplat.search.history import objectives_of
 from nasplat.search.objectives import MEASURED, Objective
@@ -130,8 +131,7 @@ def _earlier(store: Store, name: str, until: float, objectives: Sequence[Objecti
         for place, objective in enumerate(objectives)
         if objective in informs
     }
-    order = np.argsort(next(iter(values.values())), kind="stable")
-    kept = np.sort(order[np.unique(np.linspace(0, len(order) - 1, MOST).astype(int))])
+    kept = evenly(next(iter(values.values())), MOST)
     ops = _ops(record)
     graphs = store.trials(name, numbers=[numbers[row] for row in kept], graphs=True)
     candidates = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -42,10 +42,29 @@ def storage(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'killed.db'}"
 
 
-def resume(storage: str, log: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def resume(storage: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A driver that goes on with the study; it does not outlive the block."""
     command = [sys.executable, "-m", "nasplat", "resume", "killed", "--storage", storage]
     with log.open("wb") as out:
-        return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def trial_workers(driver: psutil.Process) -> list[psutil.Process]:
+    """The driver's Ray workers that run trials; those that end meanwhile are left out."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        for child in driver.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                command = " ".join(child.cmdline())
+                if child.name().startswith("ray::") and "Trainable" in command:
+                    found.append(child)
+    return found
 
 
 def wait_for_progress(
@@ -98,20 +117,17 @@ def test_a_killed_driver_loses_and_repeats_nothing(
     before: dict[int, TrialRecord] = {}
     kills = 0
     while kills < KILLS and len(ended_trials(study)) < TRIALS:
-        process = resume(storage, log)
-        wait_for_progress(study, process, log, len(ended_trials(study)))
-        time.sleep(rng.uniform(0.0, 0.6))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.wait()
+        with resume(storage, log) as process:
+            wait_for_progress(study, process, log, len(ended_trials(study)))
+            time.sleep(rng.uniform(0.0, 0.6))
+            kills += process.poll() is None
         for number, trial in before.items():
             assert ended_trials(study)[number].ended == trial.ended
         before = ended_trials(study)
         check_ledger(study)
     assert kills == KILLS
-    process = resume(storage, log)
-    assert process.wait(timeout=300) == 0, log.read_text()
+    with resume(storage, log) as process:
+        assert process.wait(timeout=300) == 0, log.read_text()
     check_complete(study, before)
 
 
@@ -121,21 +137,18 @@ def test_a_killed_worker_loses_and_repeats_nothing(
     study: Study, storage: str, tmp_path: Path
 ) -> None:
     rng, log = random.Random(1), tmp_path / "log"
-    process = resume(storage, log)
-    driver = psutil.Process(process.pid)
-    kills = 0
-    deadline = time.monotonic() + 600
-    while kills < KILLS and process.poll() is None and time.monotonic() < deadline:
-        workers = [
-            child
-            for child in driver.children(recursive=True)
-            if child.name().startswith("ray::") and "Trainable" in " ".join(child.cmdline() or [])
-        ]
-        if workers and any(trial.state is TrialState.RUNNING for trial in study.trials()):
-            os.kill(rng.choice(workers).pid, signal.SIGKILL)
-            kills += 1
-        time.sleep(rng.uniform(0.2, 2.0))
-    assert process.wait(timeout=600) == 0, log.read_text()
+    with resume(storage, log) as process:
+        driver = psutil.Process(process.pid)
+        kills = 0
+        deadline = time.monotonic() + 600
+        while kills < KILLS and process.poll() is None and time.monotonic() < deadline:
+            workers = trial_workers(driver)
+            if workers and any(trial.state is TrialState.RUNNING for trial in study.trials()):
+                with suppress(psutil.NoSuchProcess):
+                    rng.choice(workers).kill()
+                    kills += 1
+            time.sleep(rng.uniform(0.2, 2.0))
+        assert process.wait(timeout=600) == 0, log.read_text()
     assert kills == KILLS
     check_complete(study, {})
     lost = [trial for trial in study.trials() if trial.attempt > 1]

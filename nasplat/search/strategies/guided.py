@@ -271,14 +271,18 @@ class Guided(Strategy):
         First candidates stay within them too: what computes most takes several times the time of others,
         which is missing later where time is the budget [Lee2020].
         """
-        macs = sorted(self.space.build(one.genotype).cost.macs for one in self._sample)
+        macs = sorted(self._sample_macs)
         return float(macs[(3 * len(macs) - 1) // 4])
 
     @cached_property
     def _cheaper(self) -> list[Known]:
         """The sample without what is dear, which is mostly also the farthest from all others."""
-        built = ((one, self.space.build(one.genotype)) for one in self._sample)
-        return [one for one, candidate in built if candidate.cost.macs <= self._dear]
+        known = zip(self._sample, self._sample_macs, strict=True)
+        return [one for one, macs in known if macs <= self._dear]
+
+    @cached_property
+    def _sample_macs(self) -> list[int]:
+        return [self.space.build(one.genotype).cost.macs for one in self._sample]
 
     def _start(self, turn: Turn, place: int) -> bool:
         """Offer one of the first candidates: at odd places the one farthest from all others.

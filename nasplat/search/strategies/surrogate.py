@@ -135,9 +135,7 @@ class Surrogate:
 
     def guess(self, known: Sequence[Known]) -> Guess:
         """Predict candidates at the highest fidelity met."""
-        X = np.array([one.row for one in known])
-        if self._several:
-            X = np.hstack([X, np.full((len(X), 1), self._top)])
+        X = self._at_top(np.array([one.row for one in known]))
         mean = np.zeros((len(known), self._objectives))
         posteriors: list[Posterior | None] = []
         for column, learned in enumerate(self.objectives):
@@ -161,6 +159,10 @@ class Surrogate:
         pairs = zip(self.objectives, scores, strict=True)
         return [float(learned.scores.backward(score)) for learned, score in pairs]
 
+    def _at_top(self, X: Floats) -> Floats:
+        """Rows of features as the models take them, at the highest fidelity met."""
+        return np.hstack([X, np.full((len(X), 1), self._top)]) if self._several else X
+
     def _believed(self, reached: Floats, last: Sequence[Observation]) -> Floats:
         """Results as far as the models believe them: the worse of what was met and what is expected.
 
@@ -170,9 +172,7 @@ class Surrogate:
         believed = reached.copy()
         if all(learned.model is None for learned in self.objectives):
             return believed
-        X = self._describe([seen.candidate for seen in last])
-        if self._several:
-            X = np.hstack([X, np.full((len(X), 1), self._top)])
+        X = self._at_top(self._describe([seen.candidate for seen in last]))
         for column, learned in enumerate(self.objectives):
             if learned.model is not None:
                 mean, _ = learned.model.predict(muted(X, learned.muted))
@@ -207,11 +207,8 @@ class Surrogate:
             return None
         levels = np.unique(broken[broken > 0])
         target = np.where(broken > 0, 1 + (np.searchsorted(levels, broken) + 1) / len(levels), 0.0)
-        X = self._describe([seen.candidate for seen in last])
-        groups = self._groups
-        if self._several:
-            X = np.hstack([X, np.full((len(X), 1), self._top)])
-        model = GaussianProcess(groups)
+        X = self._at_top(self._describe([seen.candidate for seen in last]))
+        model = GaussianProcess(self._groups)
         model.fit(X, target)
         return model
 
