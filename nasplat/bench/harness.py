@@ -2,7 +2,8 @@
 
 Every proposal counts as an evaluation, also one that was evaluated before. With several fidelities a trial
 reports at the cheapest first; who goes on is decided by the strategy, or else by successive halving, and
-what counts is the cost. It knows no strategy in particular and stores nothing.
+what counts is the cost. A search of one objective ends with the optimum of the table: whatever came after
+could not change what is told of it. It knows no strategy in particular and stores nothing.
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ class _Run:
         self.trials: list[Candidate] = []
         self.reached: dict[int, int] = {}
         self.spent = 0.0
+        self.optimum = problem.optimum
+        self.ended = False
         self.options = dict(trace.options)
         if transfer:
             known = [one.results(problem.objectives, trace.seed) for one in transfer]
@@ -173,8 +176,13 @@ class _Run:
         else:
             self._search_rungs(strategy)
 
+    @property
+    def _left(self) -> int:
+        """Evaluations that are still to be made."""
+        return 0 if self.ended else self.trace.evaluations - len(self.trials)
+
     def _search_peer(self, peer: Peer) -> None:
-        while (left := self.trace.evaluations - len(self.trials)) > 0:
+        while (left := self._left) > 0:
             candidates = self._timed(partial(peer.ask, min(self.trace.batch, left)))
             if not candidates:
                 return
@@ -184,7 +192,7 @@ class _Run:
                 peer.tell(candidate, values)
 
     def _search(self, strategy: Strategy) -> None:
-        while (left := self.trace.evaluations - len(self.trials)) > 0:
+        while (left := self._left) > 0:
             if not self._ask(strategy, min(self.trace.batch, left)):
                 return
 
@@ -193,7 +201,7 @@ class _Run:
         paused: list[int] = []
         going: list[int] = []
         at_rung: dict[int, dict[int, tuple[float, ...]]] = {rung: {} for rung in self.rungs}
-        while self.spent < self.trace.evaluations:
+        while self.spent < self.trace.evaluations and not self.ended:
             if paused:
                 wanted = strategy.promote(paused, self.trace.batch)
                 if wanted is None:
@@ -270,6 +278,8 @@ class _Run:
                 price -= self.price[before][row]
             self.spent += float(price)
         self.trace.note(row, rung, self.spent, met)
+        if rung == self.rungs[-1] and self.optimum is not None and met[0] <= self.optimum:
+            self.ended = True
         return None if any(np.isnan(met)) else met
 
     def _timed(self, ask: Callable[[], list[Any]]) -> list[Any]:

@@ -103,6 +103,12 @@ class Problem:
         return len(self.objectives) == 1
 
     @property
+    def optimum(self) -> float | None:
+        """Up to what a value of the only objective counts as the optimum; ``None`` if there are several."""
+        span = self.worst[0] - self.best[0]
+        return self.best[0] + CLOSE * span if self.single else None
+
+    @property
     def name(self) -> str:
         """The table and what is searched in it, in words."""
         rungs = f" at {', '.join(map(str, self.fidelities))}" if len(self.fidelities) > 1 else ""
@@ -157,15 +163,16 @@ def running(problem: Problem, values: Floats) -> Floats:
 
 
 def to_optimum(problem: Problem, values: Floats, cost: Floats) -> float:
-    """Cost until the optimum of the first objective; infinite when it was not met.
+    """Cost until the optimum of the only objective; infinite when it was not met.
 
     Args:
         problem: What was searched.
         values: Results in the order of evaluations, ``(n, m)``.
         cost: Spent after each evaluation, ``(n,)``.
     """
-    span = problem.worst[0] - problem.best[0]
-    met = np.flatnonzero(np.asarray(values)[:, 0] <= problem.best[0] + CLOSE * span)
+    if problem.optimum is None:
+        return math.inf
+    met = np.flatnonzero(np.asarray(values)[:, 0] <= problem.optimum)
     return float(cost[met[0]]) if len(met) else math.inf
 
 

@@ -172,30 +172,73 @@ class GaussianProcess(Remembering):
         self._alpha = cho_solve((self._factor, True), target, check_finite=False)
 
     def _maximise(self, X: Floats, y: Floats) -> Floats:
-        """Logarithms of highest posterior: weights of groups and features, slopes, signal and noise."""
-        group, groups, columns = self._group, len(self._scale), X.shape[1]
+        """Logarithms of highest posterior: weights of groups and features, slopes, signal and noise.
+
+        Columns that say the same of these rows have one weight by symmetry, and those that are constant
+        keep the guess: only the different ones are fitted, of which there are much fewer in large spaces.
+        """
+        groups, columns = len(self._scale), X.shape[1]
         lines = len(self.linear)
+        scaled = (X - X.mean(axis=0)) / np.sqrt(self._scale[self._group])
+        alike = _Alike(scaled, self._group)
+        ends = groups + len(alike.first)
         own = min(1.0, len(y) / OWN_ROWS)
         guess = np.array(
             [-np.log(groups)] * groups
-            + [0.0] * columns
+            + [0.0] * len(alike.first)
             + [np.log(SLOPE)] * lines
             + [0.0, np.log(self._noise_guess)]
         )
-        width = np.array([1.5] * groups + [own] * columns + [1.5] * lines + [0.7, 1.5])
+        width = np.array([1.5] * groups + [own] * len(alike.first) + [1.5] * lines + [0.7, 1.5])
+        # In units of the prior of all its columns, a shared weight moves as they would one by one.
+        unit = np.ones(len(guess))
+        unit[groups:ends] = 1 / np.sqrt(alike.times)
+        rows, group = scaled[:, alike.first] / unit[groups:ends], self._group[alike.first]
         along = self._lines(X)
-        scaled = (X - X.mean(axis=0)) / np.sqrt(self._scale[group])
 
         def loss(theta: Floats) -> tuple[float, Floats]:
-            value, gradient = _negative_likelihood(theta, scaled, group, y, along)
+            value, gradient = _negative_likelihood(theta * unit, rows, group, y, along)
             away = (theta - guess) / width
-            return value + 0.5 * float(away @ away), gradient + away / width
+            return value + 0.5 * float(away @ away), gradient * unit + away / width
 
-        bounds = [(centre - 6 * w, centre + 4 * w) for centre, w in zip(guess, width, strict=True)]
+        below, above = guess - 6 * width / unit, guess + 4 * width / unit
+        bounds = list(zip(below, above, strict=True))
         found = minimize(
             loss, guess, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}
         )
-        return np.asarray(found.x, dtype=float)
+        theta = np.asarray(found.x, dtype=float) * unit
+        weights = alike.spread(theta[groups:ends], columns)
+        return np.concatenate([theta[:groups], weights, theta[ends:]])
+
+
+class _Alike:
+    """Columns that say the same of some rows: equal, or opposite, within a group.
+
+    Args:
+        rows: ``(n, d)``, centred.
+        group: Group of each column, ``(d,)``.
+
+    Attributes:
+        first: The first column of each kind, without those that are constant.
+        times: How many columns there are of each kind.
+    """
+
+    def __init__(self, rows: Floats, group: NDArray[np.int64]) -> None:
+        shown = np.round(rows, 9)
+        sign = np.sign(shown[np.argmax(shown != 0, axis=0), np.arange(shown.shape[1])])
+        self._varying = np.flatnonzero(sign)
+        marked = np.vstack([group, shown * sign])[:, self._varying]
+        _, first, kind, self.times = np.unique(
+            marked, axis=1, return_index=True, return_inverse=True, return_counts=True
+        )
+        self._kind = kind.reshape(-1)
+        self.first = self._varying[first]
+
+    def spread(self, values: Floats, columns: int) -> Floats:
+        """Values of kinds as values of all columns, ``(columns,)``: 0 for those that are constant."""
+        made = np.zeros(columns)
+        made[self._varying] = values[self._kind]
+        return made
 
 
 class Posterior:

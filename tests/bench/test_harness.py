@@ -42,11 +42,11 @@ def promoting(tmp_path: Path) -> str:
 
 def test_every_proposal_is_an_evaluation_looked_up_in_the_table() -> None:
     table = small_table()
-    trace = run(table, "random", evaluations=12, seed=3)
+    trace = run(table, "random", evaluations=12, seed=3, objectives=["score", "macs"])
     assert trace.cost == list(range(1, 13))
     assert len(set(trace.rows)) == 12
-    for row, values in zip(trace.rows, trace.values, strict=True):
-        assert values == (-table.results[9]["score"][row],)
+    for row, (score, _) in zip(trace.rows, trace.values, strict=True):
+        assert score == -table.results[9]["score"][row]
     assert trace.asked == [(0, 5), (5, 5), (10, 2)]
     assert len(trace.seconds) == 3
     assert trace.seconds_per_proposal > 0
@@ -67,10 +67,27 @@ def test_options_and_batches_reach_the_strategy() -> None:
 
 def test_a_whole_table_is_searched_to_its_optimum() -> None:
     table = tiny_table()
-    trace = run(table, "random", evaluations=6, seed=0)
+    trace = run(table, "random", evaluations=6, seed=0, batch=6)
     values, cost = trace.complete
     assert sorted(trace.rows) == list(range(6))
     assert to_optimum(Problem.of(table), values, cost) <= 6
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fidelities"),
+    [("random", None), ("local-search", None), ("guided", None), ("guided", [3, 9])],
+)
+def test_a_search_of_one_objective_ends_with_the_optimum(
+    strategy: str, fidelities: list[int] | None
+) -> None:
+    table = small_table()
+    best = int(table.results[9]["score"].argmax())
+    trace = run(table, strategy, evaluations=48, seed=0, batch=2, fidelities=fidelities)
+    met = [row for row, at in zip(trace.rows, trace.levels, strict=True) if at == 9]
+    assert met.index(best) >= len(met) - 2  # the batch that holds it is the last
+    assert trace.cost[-1] < 48
+    values, _ = trace.complete
+    assert running(Problem.of(table, None, fidelities), values)[-1] == 0.0
 
 
 def test_a_part_of_a_space_is_searched_among_its_rows() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
-from nasplat.predict.gaussian_process import GaussianProcess, _negative_likelihood
+from nasplat.predict.gaussian_process import OWN_ROWS, GaussianProcess, _negative_likelihood
 from nasplat.predict.quality import kendall_tau
 from nasplat.testing.predictor import smooth
 
@@ -162,3 +162,20 @@ def test_believing_keeps_the_mean_with_linear_features_too() -> None:
     mean, std = model.predict(asked)
     assert np.allclose(posterior.mean, mean)
     assert np.allclose(posterior.std, std)
+
+
+def test_columns_that_say_the_same_share_a_weight_that_is_the_best_for_all_of_them() -> None:
+    rng = np.random.default_rng(3)
+    rows, count = rng.normal(size=(40, 2)), 40
+    X = np.column_stack([rows[:, 0], rows[:, 1], -rows[:, 0], np.ones(count), rows[:, 0]])
+    y = np.sin(2 * rows[:, 0]) + 0.1 * rng.normal(size=count)
+    groups = np.zeros(5, dtype=int)
+    model = GaussianProcess(groups)
+    model.fit(X, y)
+    own = model._theta[1:6]
+    assert own[0] == own[2] == own[4] > 0 > own[1]
+    assert own[3] == 0.0
+    scaled = (X - X.mean(0)) / np.sqrt(model._scale[groups])
+    _, gradient = _negative_likelihood(model._theta, scaled, groups, (y - y.mean()) / y.std())
+    width = count / OWN_ROWS
+    assert gradient[1:6] + own / width**2 == pytest.approx(np.zeros(5), abs=0.02)
