@@ -1,12 +1,13 @@
 """A Gaussian process that learns which groups of features matter, and which features [Rasmussen2006].
 
-Matérn 5/2 kernel. The squared distance is a weighted sum over features. The weight of a feature is that of
-its group times one of its own; all are fitted by marginal likelihood under log-normal priors. Those of
-the groups are wide and those of single features narrow until there are many rows: ten observations say
-something about groups, a hundred about features.
+Matérn 5/2 kernel, and if wanted a linear one: a trend, and what departs from it. The squared distance of the
+first and the product of the second are sums over features with the same weights. The weight of a feature
+is that of its group times one of its own; all are fitted by marginal likelihood under log-normal priors.
+Those of the groups are wide and those of single features narrow until there are many rows: ten
+observations say something about groups, a hundred about features.
 
 Columns that are guesses of the target themselves, such as what was learned in an earlier search, can have a
-linear kernel besides: the target is then a multiple of each, fitted like the rest and 0 where it says
+linear kernel of their own: the target is then a multiple of each, fitted like the rest and 0 where it says
 nothing, plus what the Matérn kernel makes of all features.
 
 References:
@@ -33,9 +34,10 @@ OWN_ROWS = 100
 With fewer the deviation is that part of 1: on few rows free weights of many features find order in noise.
 """
 SLOPE = 0.3
-"""Prior guess of the variance of the multiple of a linear feature, both of unit spread."""
+"""Prior guess of the variance of the trend, or of the multiple of a linear feature, all of unit spread."""
 _ROOT5 = np.sqrt(5.0)
 _JITTER = 1e-8
+_NONE = 1e-12
 
 
 class GaussianProcess(Remembering):
@@ -44,7 +46,9 @@ class GaussianProcess(Remembering):
     Args:
         groups: Group of each feature, ``(d,)``, numbered from 0; all in one group when left out.
         noise: Prior guess of the noise variance of standardised targets.
-        linear: Numbers of the features that have a linear kernel besides.
+        linear: Numbers of the features that have a linear kernel of their own.
+        trend: Prior guess of the variance of the trend; 0 for none. With one a few dozen rows order others
+            better; without one the model is less sure of what is far from all rows, as a search wants it.
     """
 
     def __init__(
@@ -53,11 +57,13 @@ class GaussianProcess(Remembering):
         *,
         noise: float = 0.03,
         linear: Sequence[int] = (),
+        trend: float = SLOPE,
     ) -> None:
         super().__init__()
         self.groups = None if groups is None else np.asarray(groups, dtype=int)
         self.linear = list(linear)
         self._noise_guess = noise
+        self._trend_guess = max(trend, _NONE)
         self._theta: Floats = np.zeros(0)
 
     def fit(self, X: Floats, y: Floats) -> None:
@@ -65,7 +71,7 @@ class GaussianProcess(Remembering):
         self._centre = float(self.y.mean())
         self._spread = float(self.y.std()) or 1.0
         self._scale = self._distance_scales()
-        self._origin = self.X[:, self.linear].mean(axis=0)
+        self._origin = self.X.mean(axis=0)
         rows = evenly(self.y, FIT_ROWS)
         self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]))
         self._condition()
@@ -129,7 +135,7 @@ class GaussianProcess(Remembering):
     @property
     def slopes(self) -> Floats:
         """Prior variance of the multiple of each linear feature, ``(len(linear),)``."""
-        return np.asarray(np.exp(self._theta[len(self._scale) + self.X.shape[1] : -2]))
+        return np.asarray(np.exp(self._theta[len(self._scale) + self.X.shape[1] : -3]))
 
     def _standard(self, y: Floats) -> Floats:
         return (y - self._centre) / self._spread
@@ -147,21 +153,27 @@ class GaussianProcess(Remembering):
 
     def _kernel(self, A: Floats, B: Floats) -> Floats:
         """Covariance between rows, ``(len(A), len(B))``."""
-        weights = np.sqrt(self.weights)
-        radius = _ROOT5 * np.sqrt(_squared_distances(A * weights, B * weights))
-        signal = np.exp(self._theta[-2])
-        kernel = signal * (1 + radius + radius**2 / 3) * np.exp(-radius)
+        left, right = self._weighted(A), self._weighted(B)
+        product = left @ right.T
+        radius = _ROOT5 * np.sqrt(_squared_distances(left, right, product))
+        trend, signal = np.exp(self._theta[-3:-1])
+        kernel = signal * (1 + radius + radius**2 / 3) * np.exp(-radius) + 2 * trend * product
         if self.linear:
             kernel += (self._lines(A) * self.slopes) @ self._lines(B).T
         return np.asarray(kernel)
 
+    def _weighted(self, rows: Floats) -> Floats:
+        """Rows from the mean of those that were fitted, times the roots of the weights, ``(n, d)``."""
+        return np.asarray((rows - self._origin) * np.sqrt(self.weights))
+
     def _lines(self, rows: Floats) -> Floats:
         """The linear features, from their mean over the rows that were fitted, ``(n, len(linear))``."""
-        return np.asarray(rows[:, self.linear] - self._origin)
+        return np.asarray((rows - self._origin)[:, self.linear])
 
     def _prior_variance(self, rows: Floats) -> Floats:
         """Variance before anything is known, ``(n,)``."""
-        variance = np.full(len(rows), np.exp(self._theta[-2]))
+        trend, signal = np.exp(self._theta[-3:-1])
+        variance = signal + 2 * trend * (self._weighted(rows) ** 2).sum(1)
         return np.asarray(variance + self._lines(rows) ** 2 @ self.slopes)
 
     def _condition(self) -> None:
@@ -172,7 +184,7 @@ class GaussianProcess(Remembering):
         self._alpha = cho_solve((self._factor, True), target, check_finite=False)
 
     def _maximise(self, X: Floats, y: Floats) -> Floats:
-        """Logarithms of highest posterior: weights of groups and features, slopes, signal and noise.
+        """Logarithms of highest posterior: weights of groups, of features, slopes, trend, signal, noise.
 
         Columns that say the same of these rows have one weight by symmetry, and those that are constant
         keep the guess: only the different ones are fitted, of which there are much fewer in large spaces.
@@ -187,9 +199,11 @@ class GaussianProcess(Remembering):
             [-np.log(groups)] * groups
             + [0.0] * len(alike.first)
             + [np.log(SLOPE)] * lines
-            + [0.0, np.log(self._noise_guess)]
+            + [np.log(self._trend_guess), 0.0, np.log(self._noise_guess)]
         )
-        width = np.array([1.5] * groups + [own] * len(alike.first) + [1.5] * lines + [0.7, 1.5])
+        width = np.array(
+            [1.5] * groups + [own] * len(alike.first) + [1.5] * (lines + 1) + [0.7, 1.5]
+        )
         # In units of the prior of all its columns, a shared weight moves as they would one by one.
         unit = np.ones(len(guess))
         unit[groups:ends] = 1 / np.sqrt(alike.times)
@@ -269,26 +283,28 @@ class Posterior:
         self._variance = np.maximum(self._variance - added**2, 1e-12)
 
 
-def _squared_distances(A: Floats, B: Floats) -> Floats:
-    squared = (A**2).sum(1)[:, None] + (B**2).sum(1) - 2 * A @ B.T
+def _squared_distances(A: Floats, B: Floats, product: Floats) -> Floats:
+    """Between rows whose products are known, ``(len(A), len(B))``."""
+    squared = (A**2).sum(1)[:, None] + (B**2).sum(1) - 2 * product
     return np.asarray(np.maximum(squared, 0.0))
 
 
 def _negative_likelihood(
     theta: Floats, X: Floats, group: NDArray[np.int64], y: Floats, lines: Floats | None = None
 ) -> tuple[float, Floats]:
-    """Negative log marginal likelihood and its gradient in ``theta``."""
+    """Negative log marginal likelihood and its gradient in ``theta``; columns of ``X`` are centred."""
     along = np.zeros((len(y), 0)) if lines is None else lines
-    ends = len(theta) - 2 - along.shape[1]
+    ends = len(theta) - 3 - along.shape[1]
     groups = ends - X.shape[1]
-    signal, noise = np.exp(theta[-2]), np.exp(theta[-1])
-    slopes = np.exp(theta[ends:-2])
+    slopes, (trend, signal, noise) = np.exp(theta[ends:-3]), np.exp(theta[-3:])
     rows = X * np.exp(0.5 * (theta[:groups][group] + theta[groups:ends]))
-    squared = _squared_distances(rows, rows)
-    radius = _ROOT5 * np.sqrt(squared)
+    product = rows @ rows.T
+    radius = _ROOT5 * np.sqrt(_squared_distances(rows, rows, product))
     decay = signal * np.exp(-radius)
     kernel = (1 + radius + radius**2 / 3) * decay
-    covariance = kernel + (along * slopes) @ along.T if along.shape[1] else kernel.copy()
+    covariance = kernel + 2 * trend * product
+    if along.shape[1]:
+        covariance += (along * slopes) @ along.T
     diagonal = np.diag_indices_from(covariance)
     covariance[diagonal] += noise + _JITTER
     factor = cho_factor(covariance, lower=True, check_finite=False)
@@ -297,14 +313,18 @@ def _negative_likelihood(
     inverse = cho_solve(factor, np.eye(len(y)), check_finite=False)
     outer = inverse - np.outer(alpha, alpha)
     slope = -5.0 / 6.0 * (1 + radius) * decay * outer
-    # The sum of slope times one feature's squared distance, without the distances of each feature.
-    own = slope.sum(1) @ rows**2 - np.einsum("ic,ic->c", rows, slope @ rows)
+    # For each feature a sum over pairs of rows, without the distances and products of single features.
+    own = slope.sum(1) @ rows**2 - np.einsum("ic,ic->c", rows, (slope - trend * outer) @ rows)
     gradient = np.concatenate(
         [
             np.bincount(group, own, minlength=groups),
             own,
             0.5 * slopes * np.einsum("il,ij,jl->l", along, outer, along),
-            [0.5 * float((outer * kernel).sum()), 0.5 * noise * float(np.trace(outer))],
+            [
+                trend * float((outer * product).sum()),
+                0.5 * float((outer * kernel).sum()),
+                0.5 * noise * float(np.trace(outer)),
+            ],
         ]
     )
     return value, gradient

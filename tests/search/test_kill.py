@@ -19,7 +19,7 @@ from nasplat.testing.formula import KIND
 
 KILLS = 20
 TRIALS = 160
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def check_complete(study: Study, before: dict[int, TrialRecord]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_driver_loses_and_repeats_nothing(
     study: Study, storage: str, tmp_path: Path
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_killed_driver_loses_and_repeats_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_worker_loses_and_repeats_nothing(
     study: Study, storage: str, tmp_path: Path
 ) -> None:

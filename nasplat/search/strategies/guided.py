@@ -217,6 +217,7 @@ class Guided(Strategy):
                     self.objectives,
                     list(self.exact),
                     self._foretelling,
+                    self._sample,
                 )
             self._learned = (reports, made)
         return self._learned[1]
@@ -386,6 +387,8 @@ class Guided(Strategy):
         width = len(self.space.encode(self.space.default()))
         features = self._pool.features
         told = features.coded if isinstance(features, InformedFeatures) else []
+        codes = self._pool.codes([one.genotype for one in self._sample]).astype(float)
+        sample = [replace(one, row=row) for one, row in zip(self._sample, codes, strict=True)]
         return Surrogate(
             self.trials,
             self._codes,
@@ -393,6 +396,7 @@ class Guided(Strategy):
             self.objectives,
             [],
             places(told, width),
+            sample,
         )
 
     def _codes(self, candidates: Sequence[Candidate]) -> Floats:

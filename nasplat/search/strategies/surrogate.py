@@ -72,6 +72,7 @@ class Surrogate:
         objectives: Number of objectives.
         exact: Numbers of the objectives that are computed.
         linear: Features that foretell an objective, by its number.
+        sample: Random candidates: what any of them is expected to reach is worth improving on.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Surrogate:
         objectives: int,
         exact: Sequence[int],
         linear: Mapping[int, Sequence[int]] | None = None,
+        sample: Sequence[Known] = (),
     ) -> None:
         self._describe = rows
         self._linear = linear or {}
@@ -121,6 +123,7 @@ class Surrogate:
         ]
         self._values = self._believed(reached, last)
         self._feasible = np.array([seen.violation <= 0 for seen in last])
+        self._reference = self._beyond([one for one in sample if one.violation <= 0])
         self._feasibility = self._learn_feasibility(trials)
 
     @property
@@ -136,23 +139,15 @@ class Surrogate:
     def guess(self, known: Sequence[Known]) -> Guess:
         """Predict candidates at the highest fidelity met."""
         X = self._at_top(np.array([one.row for one in known]))
-        mean = np.zeros((len(known), self._objectives))
-        posteriors: list[Posterior | None] = []
-        for column, learned in enumerate(self.objectives):
-            if learned.model is None:
-                values = [one.exact[column] for one in known]
-                mean[:, column] = learned.scores.forward(values)
-                posteriors.append(None)
-            else:
-                posteriors.append(learned.model.posterior(muted(X, learned.muted)))
-                mean[:, column] = posteriors[-1].mean  # type: ignore[union-attr]  # just appended
+        mean, posteriors = self._expected(X, known)
         feasible = np.ones(len(known))
         if self._feasibility is not None:
             centre, deviation = self._feasibility.predict(X)
             noise = self._feasibility.noise
             feasible = ndtr((0.5 - centre) / np.sqrt(deviation**2 + noise**2 + 1e-6))
         scales = [learned.scores for learned in self.objectives]
-        return Guess(mean, posteriors, feasible, self._values[self._feasible], scales)
+        front = self._values[self._feasible]
+        return Guess(mean, posteriors, feasible, front, scales, self._reference)
 
     def values(self, scores: Floats) -> list[float]:
         """Normal scores of one candidate, ``(m,)``, back as objective values."""
@@ -162,6 +157,34 @@ class Surrogate:
     def _at_top(self, X: Floats) -> Floats:
         """Rows of features as the models take them, at the highest fidelity met."""
         return np.hstack([X, np.full((len(X), 1), self._top)]) if self._several else X
+
+    def _expected(self, X: Floats, known: Sequence[Known]) -> tuple[Floats, list[Posterior | None]]:
+        """Normal scores of candidates that are described by ``X``, ``(n, m)``, and how sure they are."""
+        mean = np.zeros((len(known), self._objectives))
+        posteriors: list[Posterior | None] = []
+        for column, learned in enumerate(self.objectives):
+            if learned.model is None:
+                mean[:, column] = learned.scores.forward([one.exact[column] for one in known])
+                posteriors.append(None)
+            else:
+                posterior = learned.model.posterior(muted(X, learned.muted))
+                mean[:, column] = posterior.mean
+                posteriors.append(posterior)
+        return mean, posteriors
+
+    def _beyond(self, sample: Sequence[Known]) -> Floats:
+        """The reference point, ``(m,)``: worse than what was met or is to be met by a tenth of the span.
+
+        What was met alone would not do: the first candidates cost little, and whatever costs more than
+        all of them would gain nothing.
+        """
+        best = np.array([learned.scores.values[0] for learned in self.objectives])
+        worst = np.array([learned.scores.values[-1] for learned in self.objectives])
+        if len(sample) and self._objectives > 1:
+            mean, _ = self._expected(self._at_top(np.array([one.row for one in sample])), sample)
+            for column, learned in enumerate(self.objectives):
+                worst[column] = max(worst[column], *learned.scores.backward(mean[:, column]))
+        return np.asarray(worst + 0.1 * (worst - best))
 
     def _believed(self, reached: Floats, last: Sequence[Observation]) -> Floats:
         """Results as far as the models believe them: the worse of what was met and what is expected.
@@ -188,7 +211,7 @@ class Surrogate:
         heard = [column for column in linear if in_order(X[ends, column], target[ends])]
         foretelling = {column for columns in self._linear.values() for column in columns}
         silent = sorted(foretelling.difference(heard))
-        model = GaussianProcess(self._groups, linear=heard)
+        model = GaussianProcess(self._groups, linear=heard, trend=0.0)
         model.fit(muted(X, silent), target)
         held_out = model.leave_out(self._trial)
         return Learned(scores, model, kendall_tau(held_out[ends], target[ends]), silent)
@@ -208,7 +231,7 @@ class Surrogate:
         levels = np.unique(broken[broken > 0])
         target = np.where(broken > 0, 1 + (np.searchsorted(levels, broken) + 1) / len(levels), 0.0)
         X = self._at_top(self._describe([seen.candidate for seen in last]))
-        model = GaussianProcess(self._groups)
+        model = GaussianProcess(self._groups, trend=0.0)
         model.fit(X, target)
         return model
 
@@ -289,15 +312,14 @@ class Guess:
         feasible: Floats,
         front: Floats,
         scales: Sequence[RankNormal],
+        reference: Floats,
     ) -> None:
         self.mean = mean
         self.feasible = feasible
         self._posteriors = posteriors
         self._front = front
         self._scales = scales
-        best = np.array([scale.values[0] for scale in scales])
-        worst = np.array([scale.values[-1] for scale in scales])
-        self._reference = worst + 0.1 * (worst - best)
+        self._reference = reference
 
     def gain(self) -> Floats:
         """Expected improvement times the probability of feasibility, ``(n,)``.
