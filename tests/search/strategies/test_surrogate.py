@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -113,3 +114,20 @@ def test_a_slope_between_fidelities_is_learned_from_some_of_many_trials() -> Non
     fidelities = np.repeat([1.0, 2.0], [2000, 1000])
     trials = np.concatenate([np.arange(2000), np.arange(0, 2000, 2)])
     assert np.allclose(aligned(values, fidelities, trials)[:2000], 3 * low + 1)
+
+
+def test_what_costs_more_than_all_results_so_far_is_worth_improving_on() -> None:
+    listed = sorted(candidates(), key=cost)
+    macs = [float(one.cost.macs) for one in listed]
+    trials = [  # more is better, and costs more; only what costs least was met
+        [Observation(place, one, (-cost(one), macs[place]))]
+        for place, one in enumerate(listed[:20])
+    ]
+    asked = [replace(one, exact={1: macs[place]}) for place, one in enumerate(known(listed))]
+    groups = features().groups
+    unaware = Surrogate(trials, features(), groups, 2, [1])
+    aware = Surrogate(trials, features(), groups, 2, [1], sample=asked[::3])
+    dear = [one for one in asked if one.exact[1] > 1.2 * macs[19]]
+    assert len(dear) > 10
+    assert not unaware.guess(dear).gain().any()
+    assert (aware.guess(dear).gain() > 0).all()
