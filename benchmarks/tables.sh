@@ -15,13 +15,13 @@ nasplat=${NASPLAT:-nasplat}
 quick=guided,optuna-random,optuna-tpe,optuna-tpe-multivariate,optuna-nsga2,regularised-evolution,local-search
 slow=optuna-gp,bananas  # a tenth of a second and more for each proposal: a quarter of the seeds
 
-run() {  # TABLE EVALUATIONS OPTION...
-  local table=$1 evaluations=$2
-  shift 2
+run() {  # TABLE EVALUATIONS BATCH OPTION...
+  local table=$1 evaluations=$2 batch=$3
+  shift 3
   echo "== $table $*"
   set -- "$table" --evaluations "$evaluations" --processes "$processes" "$@"
   "$nasplat" bench run "$@" --strategy "$slow" --seeds "$(((seeds + 3) / 4))" --quiet > /dev/null
-  "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --quiet
+  "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --batch "$batch" --quiet
 }
 
 predictors() {  # TABLE OPTION...
@@ -29,15 +29,15 @@ predictors() {  # TABLE OPTION...
   "$nasplat" bench predictors "$@" --quiet
 }
 
-run digits-mini 60
+run digits-mini 60 5
 predictors digits-mini --train 16,32,64
 if [ -n "$data" ]; then
   export NASPLAT_BENCH_DATA=$data
-  for table in nb201-c10 nb201-c100; do run "$table" 200; done
-  for table in nb-macro channel-bench nb-graph-arxiv nb-graph-photo; do run "$table" 100; done
-  run hwgpt-s 200 --objective perplexity,latency_ms_a100
-  run hwgpt-s 200 --objective perplexity,energy_kwh_v100
-  run nb201-c100 200 --objective accuracy,pixel3_latency
+  for table in nb201-c10 nb201-c100; do run "$table" 200 1; done
+  for table in nb-macro channel-bench nb-graph-arxiv nb-graph-photo; do run "$table" 100 5; done
+  run hwgpt-s 200 5 --objective perplexity,latency_ms_a100
+  run hwgpt-s 200 5 --objective perplexity,energy_kwh_v100
+  run nb201-c100 200 5 --objective accuracy,pixel3_latency
   for table in nb201-c10 nb201-c100; do
     echo "== $table at 12 and 200 epochs"
     "$nasplat" bench run "$table" --strategy guided,random --fidelities 12,200 --evaluations 60 \
