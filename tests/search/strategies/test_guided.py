@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 from nasplat.errors import UsageError
+from nasplat.graph.types import Image, Logits
+from nasplat.ops.conv import Conv
+from nasplat.ops.head import ClassifierHead
 from nasplat.predict.transfer import Earlier
 from nasplat.search.pareto import Frame
 from nasplat.search.strategies.base import Observation
@@ -17,6 +21,8 @@ from nasplat.search.strategies.guided import Guided
 from nasplat.search.strategies.random import Random
 from nasplat.search.strategies.surrogate import aligned
 from nasplat.space.candidate import Candidate
+from nasplat.space.decisions import Choice, Float
+from nasplat.space.space import Space
 from nasplat.testing.strategy import Search, some_space, values_of
 
 SMALL: dict[str, Any] = {"first": 6, "drawn": 32, "varied": 32, "refined": 16}
@@ -229,3 +235,36 @@ def test_several_objectives_and_computed_ones_weigh_in_what_is_chosen_first() ->
 def test_what_is_no_earlier_search_is_refused() -> None:
     with pytest.raises(UsageError, match="transfer takes earlier searches, got 'flowers'"):
         Guided(some_space(), transfer="flowers")  # type: ignore[arg-type]  # as --option gives it
+
+
+def test_the_recipe_is_searched_with_the_architecture() -> None:
+    """One network in many recipes is many candidates, and the best rate follows from the network."""
+    body = Conv(channels=Choice(4, 8, 12, 16), kernel=Choice(1, 3)) >> ClassifierHead(classes=10)
+    rates = {"lr": Float(1e-4, 1e-1, log=True), "weight_decay": Choice(0.0, 0.05, 0.1)}
+    space = Space(
+        body,
+        {"image": Image(1, 8, 8)},
+        {"logits": Logits(10)},
+        name="trained",
+        recipe=rates,
+        check=None,
+    )
+
+    def loss(candidate: Candidate) -> float:
+        best = -1.5 - 0.1 * candidate.genotype["conv.channels"]
+        away = math.log10(candidate.recipe["lr"]) - best
+        return away**2 + candidate.recipe["weight_decay"]
+
+    found = {}
+    for make in (Guided, Random):
+        bests = []
+        for seed in range(3):
+            search = Search(make(space, seed=seed), 1)
+            search.run(
+                12, lambda number, candidate: Observation(number, candidate, (loss(candidate),))
+            )
+            digests = [one.candidate.digest for one in search.proposals]
+            assert len(set(digests)) <= 8 < len(digests)
+            bests.append(min(loss(one.candidate) for one in search.proposals))
+        found[make] = statistics.median(bests)
+    assert found[Guided] < 0.3 * found[Random]
