@@ -1,19 +1,20 @@
-"""A Gaussian process on features of the typed graph: what ``guided`` uses.
+"""A Gaussian process on features of the typed graph: what ``guided`` uses, and a trend besides.
 
 Features: counts of op families; shortest, longest and mean paths in every set of families and how many
 paths avoid it; which family feeds which and walks of three steps; log costs; and the space's own encoding.
 Each of these groups has one length scale, and from some dozens of rows on each feature one of its own.
-Model: Matérn 5/2, fitted by marginal likelihood. Best with few rows (up to some hundred) and where a
-standard deviation is needed.
+Model: Matérn 5/2 and a linear trend, fitted by marginal likelihood. Best with few rows (up to some hundred)
+and where a standard deviation is needed.
 
 Kendall's tau, held out: mean of 5 draws of rows, at most 1,000 others
 (`nasplat bench predictors TABLE --recipe graph-gp --train 32,100,128,512 --data DATA`):
                      32 rows   100    128    512
-    nb201-c10          .691   .814   .830   .896
-    nb-graph-arxiv     .471   .596   .626   .710
-    nb-macro           .832   .897   .899   .924
-    accel-nb           .735   .832   .847   .897
-    nb-bert            .687   .747
+    nb201-c10          .705   .819   .832   .896
+    nb-graph-arxiv     .481   .595   .624   .710
+    nb-macro           .848   .899   .900   .924
+    accel-nb           .746   .830   .844   .897
+    nb-bert            .684   .748
+    hwgpt-s, one width        .933
 """
 
 from __future__ import annotations

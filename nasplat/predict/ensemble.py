@@ -1,18 +1,25 @@
 """Several predictors as one: each has a say by how well it orders rows that it was not fitted on.
 
 The rows are cut into folds once; the predictions for left-out folds give the weights, and they calibrate
-the deviation: what the members and their disagreement do not account for is noise.
+the deviation: what the members and their disagreement do not account for is noise. Members may look at
+different descriptions of the candidates, put side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasplat.errors import UsageError
 from nasplat.predict.base import Floats, Predictor, Remembering
 from nasplat.predict.quality import kendall_tau
+
+if TYPE_CHECKING:
+    from nasplat.space.candidate import Candidate
+
+Describe = Callable[[Sequence["Candidate"]], Floats]
 
 LEAST_ROWS = 10
 """Rows below which all members have equal weights."""
@@ -87,3 +94,50 @@ class Ensemble(Remembering):
         """Mean and deviation of the mixture of the members."""
         mean = self.weights @ means
         return mean, np.sqrt(self.weights @ (stds**2 + (means - mean) ** 2))
+
+
+class SideBySide:
+    """Several descriptions of candidates as one.
+
+    Args:
+        described: Each a map from candidates to rows of numbers.
+        sample: Shows how wide each is, at least 1 candidate.
+
+    Attributes:
+        parts: The columns of each.
+    """
+
+    def __init__(self, described: Sequence[Describe], sample: Sequence[Candidate]) -> None:
+        self._described = list(described)
+        ends = np.cumsum([0, *(one(sample[:1]).shape[1] for one in self._described)]).tolist()
+        self.parts = [slice(*ends[place : place + 2]) for place in range(len(self._described))]
+
+    def __call__(self, candidates: Sequence[Candidate]) -> Floats:
+        """Rows of all descriptions, ``(n, d)``."""
+        return np.hstack([one(candidates) for one in self._described])
+
+
+class Seeing(Predictor):
+    """A predictor that sees some of the columns.
+
+    Args:
+        part: The columns.
+        make: Makes the predictor.
+    """
+
+    def __init__(self, part: slice, make: Callable[[], Predictor]) -> None:
+        self._part = part
+        self._model = make()
+
+    @property
+    def noise(self) -> float:
+        return self._model.noise
+
+    def fit(self, X: Floats, y: Floats) -> None:
+        self._model.fit(np.asarray(X)[:, self._part], y)
+
+    def predict(self, X: Floats) -> tuple[Floats, Floats]:
+        return self._model.predict(np.asarray(X)[:, self._part])
+
+    def update(self, X: Floats, y: Floats) -> None:
+        self._model.update(np.asarray(X)[:, self._part], y)

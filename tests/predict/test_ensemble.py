@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 
 from nasplat.errors import UsageError
 from nasplat.predict.costs import OneColumn
-from nasplat.predict.ensemble import Ensemble
+from nasplat.predict.ensemble import Ensemble, Seeing, SideBySide
+from nasplat.predict.features import Features
+from nasplat.predict.graph_rows import GraphRows
 from nasplat.predict.ridge import RidgeRegression
 from nasplat.testing.predictor import smooth
+from nasplat.testing.strategy import some_space
 
 
 def test_a_member_that_knows_nothing_has_no_say() -> None:
@@ -43,3 +47,21 @@ def test_deviation_and_noise_cover_what_is_missed() -> None:
 def test_an_ensemble_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="got 0 and 5"):
         Ensemble([])
+
+
+def test_members_see_their_own_description() -> None:
+    known = list(some_space().batch(12, random.Random(0)))
+    features, graphs = Features(known), GraphRows(known)
+    both = SideBySide([features, graphs], known)
+    X = both(known)
+    assert np.array_equal(X[:, both.parts[0]], features(known))
+    assert np.array_equal(X[:, both.parts[1]], graphs(known))
+    y = np.arange(12.0)
+    alone, member = RidgeRegression(), Seeing(both.parts[0], RidgeRegression)
+    alone.fit(features(known[:9]), y[:9])
+    member.fit(X[:9], y[:9])
+    assert np.array_equal(member.predict(X)[0], alone.predict(features(known))[0])
+    alone.update(features(known[9:]), y[9:])
+    member.update(X[9:], y[9:])
+    assert np.array_equal(member.predict(X)[1], alone.predict(features(known))[1])
+    assert member.noise == alone.noise
