@@ -61,6 +61,8 @@ SAMPLE = 64
 """Random candidates that settle the features of a space."""
 REFINED = 8
 """Candidates of the pool around which a refinement looks further."""
+LEAST = 4
+"""Candidates for which a pool is built at least: who is asked for one chooses it as well as five."""
 FULL_SAY, NO_SAY = 0.35, 0.05
 """Left-out Kendall's tau from which the models decide alone, and at which they decide nothing."""
 
@@ -75,7 +77,7 @@ class Guided(Strategy):
         varied: Variations of the best results that are looked at, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
         built: Of each of these four lots, how many are built and judged as graphs for each candidate
-            that is asked for.
+            that is asked for; at least as many as for :data:`LEAST`.
         extra: Further numbers of a candidate by name, such as zero-cost scores.
         transfer: Earlier searches that inform this one.
     """
@@ -365,7 +367,7 @@ class Guided(Strategy):
             age = (len(self._told) - parent.number) // 4
             children += self._pool.around(parent.candidate.genotype, share + min(age, 2 * share))
         drawn = self._pool.drawn(min(self.drawn + FRESH * len(self._told), DRAWN))
-        count = self.built * turn.room
+        count = self.built * max(turn.room, LEAST)
         known: dict[Genotype, Known] = {}
         for made in (drawn, children):
             promising = self._screened(screen, made, told, count)
