@@ -2,9 +2,17 @@
 
 Features: as ``graph_gp`` and ``graph_net``, side by side. A fit takes some ten seconds, most of it the
 network's: members are fitted on three parts of the rows besides all of them. The deviation is calibrated
-on what the parts left out. Orders better than each of its members, for who can wait.
+on what the parts left out. Ahead of the Gaussian process on graph networks and text encoders, a little behind
+it where that is at its best.
 
-TABLE
+Kendall's tau, held out: mean of 3 draws of rows, 300 others; nb-bert 5 draws, all others
+(`nasplat bench predictors TABLE --recipe ensemble --train 32,100 --seeds 3 --test 300 --data DATA`):
+                     32 rows   100
+    nb201-c10          .699   .804
+    nb-graph-arxiv     .544   .667
+    nb-macro           .843   .888
+    accel-nb           .747   .820
+    nb-bert                   .761
 """
 
 from __future__ import annotations
