@@ -70,6 +70,7 @@ def test_many_random_candidates_compute_the_same_in_every_artefact(space: Space)
 @pytest.mark.slow
 def test_exports_of_random_candidates_are_green(space: Space, tmp_path: Path) -> None:
     rng = random.Random(13)
+    torch.manual_seed(13)  # whether rounding flips a step depends on the weights
     for number in range(3):
         candidate = space.build(space.sample(rng))
         module = settle(candidate.module(), candidate.graph)
