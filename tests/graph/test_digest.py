@@ -166,7 +166,7 @@ def test_regular_structures_of_equal_degrees_are_told_apart() -> None:
     assert digest(six) == digest(relabelled)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data(), graph=graphs())
 def test_a_shuffled_graph_keeps_its_digest(data: st.DataObject, graph: Graph) -> None:
     assert digest(data.draw(shuffles(graph))) == digest(graph)

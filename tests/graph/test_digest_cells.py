@@ -234,7 +234,7 @@ def test_thousands_of_cells_share_a_digest_exactly_where_they_are_isomorphic(fam
 
 
 @pytest.mark.parametrize("family", SPACES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_permuted_cells_share_a_digest(family: str, data: st.DataObject) -> None:
     space = SPACES[family]
@@ -244,7 +244,7 @@ def test_permuted_cells_share_a_digest(family: str, data: st.DataObject) -> None
     assert digest(graph) == digest(other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ops=st.lists(st.integers(0, 4), min_size=5, max_size=5))
 def test_two_nodes_of_nasbench201_that_do_not_meet_may_change_places(ops: list[int]) -> None:
     """Without the edge between nodes 1 and 2 the two are alike: exchanging them renames nothing else."""

@@ -67,7 +67,7 @@ def test_a_seed_fixes_the_weights_and_leaves_the_global_state() -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graph=graphs())
 def test_every_graph_runs_and_has_the_parameters_its_cost_says(graph: Graph) -> None:
     model = lower(graph)

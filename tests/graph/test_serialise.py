@@ -17,7 +17,7 @@ from nasplat.testing.graph import OPS, Dense, graphs
 TABLE = {type(op).kind: type(op) for op in OPS}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graph=graphs())
 def test_graphs_survive_json(graph: Graph) -> None:
     assert graph_from_json(json.loads(json.dumps(graph_to_json(graph))), TABLE) == graph

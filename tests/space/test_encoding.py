@@ -32,7 +32,7 @@ def test_columns_hold_activity_rank_and_values() -> None:
     assert other == pytest.approx([1, 0, 1, 0, 0, 1, 1, 1, 1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bodies(depth=3), st.integers(0, 2**32))
 def test_equal_vectors_are_equal_genotypes(body: Expression, seed: int) -> None:
     space, rng = small_space(body), random.Random(seed)
@@ -40,7 +40,7 @@ def test_equal_vectors_are_equal_genotypes(body: Expression, seed: int) -> None:
     assert np.array_equal(space.encode(one), space.encode(other)) == (one == other)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(bodies(depth=3), st.integers(0, 2**16))
 def test_plain_optuna_asks_only_for_active_paths(body: Expression, seed: int) -> None:
     space = small_space(body)

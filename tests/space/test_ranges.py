@@ -46,7 +46,6 @@ def test_ranges_are_those_of_all_candidates() -> None:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(bodies())

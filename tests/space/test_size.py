@@ -17,7 +17,6 @@ from nasplat.testing.space import Keep, bodies, small_space
 
 LOOSE = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 

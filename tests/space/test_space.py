@@ -26,7 +26,7 @@ from nasplat.space.wiring import Pick, Steps, Tap
 from nasplat.testing.graph import Dense
 from nasplat.testing.space import Keep, SpaceConformance, bodies, small_space
 
-FAST = settings(max_examples=100, deadline=None)
+FAST = settings(max_examples=100)
 
 
 def image_body() -> Expression:

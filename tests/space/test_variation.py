@@ -16,7 +16,7 @@ from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Steps
 from nasplat.testing.space import Keep, bodies, small_space
 
-FAST = settings(max_examples=100, deadline=None)
+FAST = settings(max_examples=100)
 
 
 @FAST
