@@ -16,6 +16,8 @@ from nasplat.predict.base import Floats, Predictor
 
 SURE = 1.8
 """Deviations of Kendall's tau from 0 that count as more than chance: one in thirty without a relation."""
+TOLD = 9
+"""Decimals to which two predictions of a pair must differ."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,33 @@ def kendall_tau(predicted: ArrayLike, actual: ArrayLike) -> float:
     return _correlation(kendalltau, predicted, actual)
 
 
+def pairs_tau(predicted: Floats, actual: Floats) -> float:
+    """Kendall's tau-b over given pairs only, in [-1, 1]; 0 when all of either side are ties.
+
+    Args:
+        predicted: What was predicted for the two of each pair, ``(p, 2)``.
+        actual: What was met, ``(p, 2)``.
+    """
+    # Closed forms leave rounding behind where a model tells two rows nothing apart.
+    told = np.sign(np.round(predicted[:, 0] - predicted[:, 1], TOLD))
+    met = np.sign(actual[:, 0] - actual[:, 1])
+    untied = math.sqrt(float((told**2).sum() * (met**2).sum()))
+    return float(told @ met) / untied if untied else 0.0
+
+
+def chance(count: int) -> float:
+    """Standard deviation of Kendall's tau of ``count`` numbers without any relation; infinite for one."""
+    if count < 2:
+        return math.inf
+    return math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
+
+
 def in_order(predicted: ArrayLike, actual: ArrayLike) -> bool:
     """Whether predictions are in the order of actual values beyond what chance brings.
 
     Kendall's tau must exceed 0 by :data:`SURE` of the deviations that it has without any relation.
     """
-    count = len(np.asarray(actual))
-    if count < 2:
-        return False
-    chance = math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
-    return kendall_tau(predicted, actual) >= SURE * chance
+    return kendall_tau(predicted, actual) >= SURE * chance(len(np.asarray(actual)))
 
 
 def measure(predicted: ArrayLike, actual: ArrayLike, method: str) -> Quality:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
 from nasplat.predict.gaussian_process import GaussianProcess, evenly
-from nasplat.predict.quality import in_order
+from nasplat.predict.quality import SURE, chance, pairs_tau
 from nasplat.predict.targets import RankNormal
 
 if TYPE_CHECKING:
@@ -205,7 +205,9 @@ def _learned(X: Floats, values: Floats, groups: Sequence[int]) -> GaussianProces
     target = RankNormal(values[known]).forward(values[known])
     model = GaussianProcess(groups)
     model.fit(X[known], target)
-    return model if in_order(model.leave_out(), target) else None
+    pairs, predicted = model.leave_pairs_out()
+    tau = pairs_tau(predicted, target[pairs])
+    return model if tau >= SURE * chance(len(target)) else None
 
 
 def _codes(space: Any, candidates: Sequence[Candidate]) -> Floats:

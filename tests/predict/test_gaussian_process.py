@@ -8,7 +8,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
 from nasplat.predict.gaussian_process import OWN_ROWS, GaussianProcess, _negative_likelihood
-from nasplat.predict.quality import kendall_tau
+from nasplat.predict.quality import kendall_tau, pairs_tau
 from nasplat.testing.predictor import smooth
 
 GROUPS = [0, 0, 1, 1, 2, 2]
@@ -74,15 +74,44 @@ def test_features_that_say_nothing_lose_weight_within_their_group() -> None:
     assert model.weights[3:].max() < 0.3 * model.weights[:3].min()
 
 
-def test_leaving_out_in_closed_form_is_leaving_out(fitted: GaussianProcess) -> None:
-    blocks = np.arange(40) // 2
-    met = fitted.leave_out(blocks)
-    for block in (0, 7, 19):
+@pytest.mark.parametrize("size", [1, 2])
+def test_leaving_pairs_out_in_closed_form_is_leaving_out(
+    fitted: GaussianProcess, size: int
+) -> None:
+    blocks = np.arange(41) // size
+    fitted.update(*smooth(1, seed=3))  # with two rows to a block, the last block has one
+    pairs, predicted = fitted.leave_pairs_out(blocks)
+    count = blocks[-1] + 1
+    assert len({tuple(sorted(pair)) for pair in pairs.tolist()}) == count * (count - 1) / 2
+    for pair, met in list(zip(pairs, predicted, strict=True))[:: len(pairs) // 7]:
         rest = GaussianProcess(GROUPS)
         rest.fit(fitted.X, fitted.y)
-        rest.X, rest.y = fitted.X[blocks != block], fitted.y[blocks != block]
+        rest._theta, rest._centre, rest._spread = fitted._theta, fitted._centre, fitted._spread
+        rest._scale, rest._origin = fitted._scale, fitted._origin
+        kept = ~np.isin(blocks, blocks[pair])
+        rest.X, rest.y = fitted.X[kept], fitted.y[kept]
         rest._condition()
-        assert np.allclose(met[blocks == block], rest.predict(fitted.X[blocks == block])[0])
+        assert np.allclose(met, rest.predict(fitted.X[pair])[0])
+
+
+def test_of_many_rows_each_is_left_out_with_some_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasplat.predict.gaussian_process.PARTNERS", 3)
+    model = GaussianProcess(GROUPS)
+    model.fit(*smooth(20))
+    pairs, _ = model.leave_pairs_out()
+    assert (np.bincount(pairs.ravel()) == 6).all()
+    assert len({tuple(sorted(pair)) for pair in pairs.tolist()}) == len(pairs) == 60
+
+
+def test_a_model_that_knows_nothing_does_not_order_pairs_backwards() -> None:
+    """One by one it would: the mean of the others is high where the one left out is low."""
+    model = GaussianProcess(trend=0.0)
+    model.fit(np.zeros((12, 2)), np.arange(12.0))
+    pairs, predicted = model.leave_pairs_out()
+    assert pairs_tau(predicted, model.y[pairs]) == 0.0
+    inverse = np.linalg.inv(model._factor @ model._factor.T)
+    one_by_one = model.y - model._spread * model._alpha / np.diag(inverse)
+    assert kendall_tau(one_by_one, model.y) == pytest.approx(-1.0)
 
 
 def test_believing_a_guess_is_an_update_with_it(fitted: GaussianProcess) -> None:

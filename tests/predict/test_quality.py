@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from nasplat.errors import UsageError
-from nasplat.predict.quality import cross_validated, kendall_tau, measure
+from nasplat.predict.quality import cross_validated, kendall_tau, measure, pairs_tau
 from nasplat.predict.ridge import RidgeRegression
 from nasplat.predict.trees import ExtraTrees
 from nasplat.testing.predictor import smooth
@@ -19,6 +21,14 @@ def test_tau_counts_pairs_in_order_against_pairs_out_of_order() -> None:
 @pytest.mark.parametrize("predicted", [[1.0, 1.0, 1.0], [1.0]])
 def test_a_constant_tells_nothing(predicted: list[float]) -> None:
     assert kendall_tau(predicted, range(len(predicted))) == 0.0
+
+
+def test_tau_over_all_pairs_is_tau() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, 12).astype(float), rng.integers(0, 6, 12).astype(float)
+    pairs = np.array(list(itertools.combinations(range(12), 2)))
+    assert pairs_tau(x[pairs], y[pairs]) == pytest.approx(kendall_tau(x, y))
+    assert pairs_tau(np.ones((66, 2)) + 1e-12 * x[pairs], y[pairs]) == 0.0
 
 
 def test_a_report_says_how_rows_were_held_out() -> None:

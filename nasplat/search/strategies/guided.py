@@ -176,7 +176,7 @@ class Guided(Strategy):
             "say": _say(surrogate),
             "target": f"objective {modelled[worst]}",
             "fitted_on": surrogate.rows,
-            "method": "trials left out one by one",
+            "method": "pairs of trials left out",
         }
         if self.transfer:
             columns = {

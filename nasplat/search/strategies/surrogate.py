@@ -21,7 +21,7 @@ from scipy.special import ndtr
 from scipy.stats import theilslopes
 
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
-from nasplat.predict.quality import in_order, kendall_tau
+from nasplat.predict.quality import in_order, pairs_tau
 from nasplat.predict.targets import RankNormal
 from nasplat.search import pareto
 from nasplat.search.strategies.acquisition import OpenBoxes
@@ -53,7 +53,7 @@ class Learned:
         scores: Map from its values to normal scores.
         model: What predicts scores; ``None`` when the objective is computed exactly.
         muted: Features that it does not see: those that foretell another objective, or this one wrongly.
-        tau: Kendall's tau of predictions for trials left out, at each trial's last report.
+        tau: Kendall's tau of predictions for pairs of trials left out, at each trial's last report.
     """
 
     scores: RankNormal
@@ -213,8 +213,8 @@ class Surrogate:
         silent = sorted(foretelling.difference(heard))
         model = GaussianProcess(self._groups, linear=heard, trend=0.0)
         model.fit(muted(X, silent), target)
-        held_out = model.leave_out(self._trial)
-        return Learned(scores, model, kendall_tau(held_out[ends], target[ends]), silent)
+        pairs, predicted = model.leave_pairs_out(self._trial)
+        return Learned(scores, model, pairs_tau(predicted, target[pairs]), silent)
 
     def _learn_feasibility(self, trials: Sequence[Sequence[Observation]]) -> GaussianProcess | None:
         """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""

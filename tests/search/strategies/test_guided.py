@@ -80,10 +80,10 @@ def test_a_model_that_predicts_nothing_loses_its_say() -> None:
     def noise(number: int, one: Candidate) -> Observation:
         return Observation(number, one, (hash_of(one.digest),))
 
-    search.run(20, noise)
+    search.run(30, noise)
     quality = search.strategy.quality()
     assert quality is not None and quality["say"] < 0.5
-    steps = [proposal.origin["step"] for proposal in search.proposals[20:]]
+    steps = [proposal.origin["step"] for proposal in search.proposals[30:]]
     assert {"variation of the best", "random"} & set(steps)
 
 
