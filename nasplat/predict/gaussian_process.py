@@ -24,10 +24,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from nasplat.predict.base import Floats, Remembering, checked
+from nasplat.predict.marginal_likelihood import (
+    JITTER,
+    ROOT5,
+    Alike,
+    negative_likelihood,
+    squared_distances,
+)
+from nasplat.predict.rows import around_circle, evenly, in_blocks
 
 FIT_ROWS = 200
 """Rows that the length scales are fitted on, evenly spread over the targets; all rows are conditioned on."""
@@ -40,8 +48,8 @@ SLOPE = 0.3
 """Prior guess of the variance of the trend, or of the multiple of a linear feature, all of unit spread."""
 PARTNERS = 60
 """Other blocks, in either direction, with which a block is left out."""
-_ROOT5 = np.sqrt(5.0)
-_JITTER = 1e-8
+OWN_ERROR = 0.5
+"""Part of the variance of a measured value that is its own: the rest is the examples', the same for all."""
 _NONE = 1e-12
 
 
@@ -71,14 +79,26 @@ class GaussianProcess(Remembering):
         self._trend_guess = max(trend, _NONE)
         self._theta: Floats = np.zeros(0)
 
-    def fit(self, X: Floats, y: Floats) -> None:
+    def fit(self, X: Floats, y: Floats, errors: Floats | None = None) -> None:
+        """Learn from scratch.
+
+        Args:
+            X: As for every predictor, and so is ``y``.
+            errors: Standard error of each target as far as it is known, ``(n,)``. They say which rows are
+                noisier than others; how noisy all of them are is fitted.
+        """
         super().fit(X, y)
         self._centre = float(self.y.mean())
         self._spread = float(self.y.std()) or 1.0
         self._scale = self._distance_scales()
         self._origin = self.X.mean(axis=0)
+        known = (
+            np.zeros(len(self.y)) if errors is None else OWN_ERROR * (errors / self._spread) ** 2
+        )
+        self._expected_noise = self._noise_guess + float(known.mean())
+        self._noises = (self._noise_guess + known) / self._expected_noise
         rows = evenly(self.y, FIT_ROWS)
-        self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]))
+        self._theta = self._maximise(self.X[rows], self._standard(self.y[rows]), self._noises[rows])
         self._condition()
 
     def update(self, X: Floats, y: Floats) -> None:
@@ -89,6 +109,7 @@ class GaussianProcess(Remembering):
         more_X, more_y = checked(X, y)
         self.X = np.vstack([self.X, self.asked(more_X)])
         self.y = np.concatenate([self.y, more_y])
+        self._noises = np.concatenate([self._noises, np.ones(len(more_y))])
         self._condition()
 
     def predict(self, X: Floats) -> tuple[Floats, Floats]:
@@ -119,9 +140,9 @@ class GaussianProcess(Remembering):
             ``2 * PARTNERS`` blocks; of more, each block meets as many others.
         """
         named = np.arange(len(self.y)) if blocks is None else np.asarray(blocks)
-        members = _blocks(named)
-        pairs = _circle(len(members))
-        rows = members[pairs].reshape(len(pairs), -1)
+        members = in_blocks(named)
+        pairs = around_circle(len(members), PARTNERS)
+        rows = members[pairs].reshape(len(pairs), 2 * members.shape[1])
         known = rows >= 0
         inverse = cho_solve((self._factor, True), np.eye(len(self.y)), check_finite=False)
         parts = inverse[rows[:, :, None], rows[:, None, :]] * known[:, :, None] * known[:, None, :]
@@ -172,7 +193,7 @@ class GaussianProcess(Remembering):
         """Covariance between rows, ``(len(A), len(B))``."""
         left, right = self._weighted(A), self._weighted(B)
         product = left @ right.T
-        radius = _ROOT5 * np.sqrt(_squared_distances(left, right, product))
+        radius = ROOT5 * np.sqrt(squared_distances(left, right, product))
         trend, signal = np.exp(self._theta[-3:-1])
         kernel = signal * (1 + radius + radius**2 / 3) * np.exp(-radius) + 2 * trend * product
         if self.linear:
@@ -195,12 +216,13 @@ class GaussianProcess(Remembering):
 
     def _condition(self) -> None:
         covariance = self._kernel(self.X, self.X)
-        covariance[np.diag_indices_from(covariance)] += np.exp(self._theta[-1]) + _JITTER
+        noises = np.exp(self._theta[-1]) * self._noises
+        covariance[np.diag_indices_from(covariance)] += noises + JITTER
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         target = self._standard(self.y)
         self._alpha = cho_solve((self._factor, True), target, check_finite=False)
 
-    def _maximise(self, X: Floats, y: Floats) -> Floats:
+    def _maximise(self, X: Floats, y: Floats, noises: Floats) -> Floats:
         """Logarithms of highest posterior: weights of groups, of features, slopes, trend, signal, noise.
 
         Columns that say the same of these rows have one weight by symmetry, and those that are constant
@@ -209,14 +231,14 @@ class GaussianProcess(Remembering):
         groups, columns = len(self._scale), X.shape[1]
         lines = len(self.linear)
         scaled = (X - X.mean(axis=0)) / np.sqrt(self._scale[self._group])
-        alike = _Alike(scaled, self._group)
+        alike = Alike(scaled, self._group)
         ends = groups + len(alike.first)
         own = min(1.0, len(y) / OWN_ROWS)
         guess = np.array(
             [-np.log(groups)] * groups
             + [0.0] * len(alike.first)
             + [np.log(SLOPE)] * lines
-            + [np.log(self._trend_guess), 0.0, np.log(self._noise_guess)]
+            + [np.log(self._trend_guess), 0.0, np.log(self._expected_noise)]
         )
         width = np.array(
             [1.5] * groups + [own] * len(alike.first) + [1.5] * (lines + 1) + [0.7, 1.5]
@@ -228,7 +250,7 @@ class GaussianProcess(Remembering):
         along = self._lines(X)
 
         def loss(theta: Floats) -> tuple[float, Floats]:
-            value, gradient = _negative_likelihood(theta * unit, rows, group, y, along)
+            value, gradient = negative_likelihood(theta * unit, rows, group, y, along, noises)
             away = (theta - guess) / width
             return value + 0.5 * float(away @ away), gradient * unit + away / width
 
@@ -240,36 +262,6 @@ class GaussianProcess(Remembering):
         theta = np.asarray(found.x, dtype=float) * unit
         weights = alike.spread(theta[groups:ends], columns)
         return np.concatenate([theta[:groups], weights, theta[ends:]])
-
-
-class _Alike:
-    """Columns that say the same of some rows: equal, or opposite, within a group.
-
-    Args:
-        rows: ``(n, d)``, centred.
-        group: Group of each column, ``(d,)``.
-
-    Attributes:
-        first: The first column of each kind, without those that are constant.
-        times: How many columns there are of each kind.
-    """
-
-    def __init__(self, rows: Floats, group: NDArray[np.int64]) -> None:
-        shown = np.round(rows, 9)
-        sign = np.sign(shown[np.argmax(shown != 0, axis=0), np.arange(shown.shape[1])])
-        self._varying = np.flatnonzero(sign)
-        marked = np.vstack([group, shown * sign])[:, self._varying]
-        _, first, kind, self.times = np.unique(
-            marked, axis=1, return_index=True, return_inverse=True, return_counts=True
-        )
-        self._kind = kind.reshape(-1)
-        self.first = self._varying[first]
-
-    def spread(self, values: Floats, columns: int) -> Floats:
-        """Values of kinds as values of all columns, ``(columns,)``: 0 for those that are constant."""
-        made = np.zeros(columns)
-        made[self._varying] = values[self._kind]
-        return made
 
 
 class Posterior:
@@ -294,82 +286,7 @@ class Posterior:
         model = self._model
         prior = model._kernel(self._rows[[row]], self._rows)[0]
         covariance = prior - self._solved[:, row] @ self._solved
-        known = self._variance[row] + np.exp(model._theta[-1]) + _JITTER
+        known = self._variance[row] + np.exp(model._theta[-1]) + JITTER
         added = covariance / np.sqrt(known)
         self._solved = np.vstack([self._solved, added])
         self._variance = np.maximum(self._variance - added**2, 1e-12)
-
-
-def _squared_distances(A: Floats, B: Floats, product: Floats) -> Floats:
-    """Between rows whose products are known, ``(len(A), len(B))``."""
-    squared = (A**2).sum(1)[:, None] + (B**2).sum(1) - 2 * product
-    return np.asarray(np.maximum(squared, 0.0))
-
-
-def _negative_likelihood(
-    theta: Floats, X: Floats, group: NDArray[np.int64], y: Floats, lines: Floats | None = None
-) -> tuple[float, Floats]:
-    """Negative log marginal likelihood and its gradient in ``theta``; columns of ``X`` are centred."""
-    along = np.zeros((len(y), 0)) if lines is None else lines
-    ends = len(theta) - 3 - along.shape[1]
-    groups = ends - X.shape[1]
-    slopes, (trend, signal, noise) = np.exp(theta[ends:-3]), np.exp(theta[-3:])
-    rows = X * np.exp(0.5 * (theta[:groups][group] + theta[groups:ends]))
-    product = rows @ rows.T
-    radius = _ROOT5 * np.sqrt(_squared_distances(rows, rows, product))
-    decay = signal * np.exp(-radius)
-    kernel = (1 + radius + radius**2 / 3) * decay
-    covariance = kernel + 2 * trend * product
-    if along.shape[1]:
-        covariance += (along * slopes) @ along.T
-    diagonal = np.diag_indices_from(covariance)
-    covariance[diagonal] += noise + _JITTER
-    factor = cho_factor(covariance, lower=True, check_finite=False)
-    alpha = cho_solve(factor, y, check_finite=False)
-    value = 0.5 * float(y @ alpha) + float(np.log(factor[0][diagonal]).sum())
-    inverse = cho_solve(factor, np.eye(len(y)), check_finite=False)
-    outer = inverse - np.outer(alpha, alpha)
-    slope = -5.0 / 6.0 * (1 + radius) * decay * outer
-    # For each feature a sum over pairs of rows, without the distances and products of single features.
-    own = slope.sum(1) @ rows**2 - np.einsum("ic,ic->c", rows, (slope - trend * outer) @ rows)
-    gradient = np.concatenate(
-        [
-            np.bincount(group, own, minlength=groups),
-            own,
-            0.5 * slopes * np.einsum("il,ij,jl->l", along, outer, along),
-            [
-                trend * float((outer * product).sum()),
-                0.5 * float((outer * kernel).sum()),
-                0.5 * noise * float(np.trace(outer)),
-            ],
-        ]
-    )
-    return value, gradient
-
-
-def _blocks(named: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers of the rows of each block, the last first, filled up with -1: ``(blocks, largest)``."""
-    found = [np.flatnonzero(named == block)[::-1] for block in np.unique(named)]
-    members = np.full((len(found), max(map(len, found))), -1)
-    for block, rows in enumerate(found):
-        members[block, : len(rows)] = rows
-    return members
-
-
-def _circle(count: int) -> NDArray[np.int64]:
-    """Pairs of the numbers below ``count`` ``(p, 2)``, each at most once; around a circle, the nearest."""
-    first = np.arange(count)
-    steps = range(1, min(PARTNERS, (count - 1) // 2) + 1)
-    made = [np.stack([first, (first + step) % count], axis=1) for step in steps]
-    if count % 2 == 0 and count // 2 <= PARTNERS:
-        half = np.arange(count // 2)
-        made.append(np.stack([half, half + count // 2], axis=1))
-    return np.concatenate(made) if made else np.zeros((0, 2), dtype=int)
-
-
-def evenly(y: Floats, count: int) -> NDArray[np.int64]:
-    """Numbers of at most ``count`` rows, evenly over the order of ``y``."""
-    order = np.argsort(y, kind="stable")
-    if len(order) <= count:
-        return np.sort(order)
-    return np.sort(order[np.linspace(0, len(order) - 1, count).astype(int)])

@@ -53,6 +53,11 @@ class RankNormal:
         over = np.maximum(given - self.scores[-1], 0.0)
         return np.asarray(inside + under / low + over / high)
 
+    def errors(self, values: ArrayLike, errors: ArrayLike) -> Floats:
+        """Standard errors of values as those of their scores, of any shape."""
+        given, deviation = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+        return (self.forward(given + deviation) - self.forward(given - deviation)) / 2
+
     def _slope(self, part: slice) -> float:
         """Scores per value at one end."""
         values, scores = self.values[part], self.scores[part]

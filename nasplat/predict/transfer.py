@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
-from nasplat.predict.gaussian_process import GaussianProcess, evenly
+from nasplat.predict.gaussian_process import GaussianProcess
 from nasplat.predict.quality import SURE, chance, pairs_tau
+from nasplat.predict.rows import evenly
 from nasplat.predict.targets import RankNormal
 
 if TYPE_CHECKING:

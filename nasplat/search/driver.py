@@ -96,7 +96,9 @@ class StudyDriver:
         self.settings = settings
         self.profile = profile
         self.budget = Budget.from_json(study.budget)
-        self.history = History(objectives_of(study), constraints_of(study))
+        self.history = History(
+            objectives_of(study), constraints_of(study), task.sizes.get("validation", 0)
+        )
         unit, self.share = ("gpu", profile.gpus) if profile.gpus > 0 else ("cpu", profile.cpus)
         self.jobs = JobMaker(study.name, study.seed, task, settings, profile)
         self.meter = Meter(store, study.name, self.budget, unit, self.share)
@@ -449,6 +451,7 @@ class StudyDriver:
                 candidate=candidate,
                 values=self.history.values(metrics),
                 violation=self.history.violation(metrics),
+                errors=self.history.errors(metrics),
                 fidelity=fidelity,
                 final=final,
             )

@@ -2,10 +2,15 @@
 
 Kept in memory by whoever drives or reads a study, and rebuilt from the store's records. It knows no
 executor and writes nothing.
+
+References:
+    [Agresti1998] A. Agresti, B. A. Coull. Approximate is better than "exact" for interval estimation of
+        binomial proportions. The American Statistician 52, 1998.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,9 +21,9 @@ from nasplat.search.pareto import study_frame
 from nasplat.store.records import StudyRecord, TrialRecord, TrialState
 
 _BEST: Mapping[str, float] = {"latency_ms": 0.0} | dict.fromkeys(COSTS, 0.0)
-_PERFECT_SCORES = frozenset(
-    ("accuracy", "balanced_accuracy", "f1", "top5_accuracy", "miou", "pixel_accuracy")
-)
+_SHARES = frozenset(("accuracy", "balanced_accuracy", "f1", "top5_accuracy"))
+"""Metrics that are, at least about, the share of the examples that a model is right on."""
+_PERFECT_SCORES = _SHARES | {"miou", "pixel_accuracy"}
 
 
 def objectives_of(study: StudyRecord) -> tuple[Objective, ...]:
@@ -59,10 +64,17 @@ class History:
     Args:
         objectives: What is optimised, in order.
         constraints: What results must keep to be on the front.
+        examples: Examples that metrics are measured on; 0 when nothing is known of them.
     """
 
-    def __init__(self, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> None:
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        examples: int = 0,
+    ) -> None:
         self.objectives = tuple(objectives)
+        self.examples = examples
         self.constraints = tuple(constraints)
         self.states: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
@@ -93,6 +105,23 @@ class History:
     def values(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
         """The objectives, minimised; ``None`` when one is missing or not finite."""
         return minimised(self.objectives, metrics)
+
+    def errors(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """Standard error of each objective: of a share of n examples, that of n draws; else 0.
+
+        One success and one failure more are counted [Agresti1998]: what is right on all examples that were
+        tried is not sure to be right on all others.
+        """
+        count = self.examples
+        found = []
+        for objective in self.objectives:
+            share = metrics.get(objective.metric, math.nan)
+            if count and objective.metric in _SHARES and 0 <= share <= 1:
+                share = (share * count + 1) / (count + 2)
+                found.append(math.sqrt(share * (1 - share) / count))
+            else:
+                found.append(0.0)
+        return tuple(found)
 
     def at_rung(
         self, fidelity: int, number: int, values: tuple[float, ...]

@@ -20,7 +20,7 @@ from nasplat.errors import UsageError
 from nasplat.graph.cost import COSTS
 from nasplat.graph.serialise import graph_from_json
 from nasplat.ops.table import op_table
-from nasplat.predict.gaussian_process import evenly
+from nasplat.predict.rows import evenly
 from nasplat.predict.transfer import LEAST, Earlier
 from nasplat.search.history import objectives_of
 from nasplat.search.objectives import MEASURED, Objective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,3 +36,11 @@ def test_one_value_alone_maps_to_the_middle() -> None:
     scores = RankNormal([4.0])
     assert scores.forward(4.0) == 0.0
     assert scores.backward(0.0) == 4.0
+
+
+def test_an_error_is_as_large_as_the_scores_around_it_are_apart() -> None:
+    scores = RankNormal([0.1, 0.5, 0.96, 0.97, 0.98, 0.99])
+    wide, narrow = scores.errors([0.3, 0.97], [0.01, 0.01])
+    assert 0 < 10 * wide < narrow
+    assert narrow == pytest.approx((scores.forward(0.98) - scores.forward(0.96)) / 2)
+    assert scores.errors([0.97], [0.0])[0] == 0.0

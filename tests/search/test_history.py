@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +59,18 @@ def test_a_result_without_an_objective_counts_for_nothing() -> None:
     made = History(OBJECTIVES, ())
     made.complete(0, {"accuracy": 1.0})
     assert made.front == [] and made.hypervolume is None
+
+
+def test_the_error_of_a_share_is_that_of_as_many_draws() -> None:
+    made = History((Objective("accuracy", "max"), Objective("loss", "min")), (), examples=100)
+    error, none = made.errors({"accuracy": 0.5, "loss": 0.4})
+    assert error == pytest.approx(0.05)
+    assert none == 0.0  # nothing is known of it
+    perfect, _ = made.errors({"accuracy": 1.0, "loss": 0.0})
+    assert 0.005 < perfect < error
+
+
+@pytest.mark.parametrize("metrics", [{}, {"accuracy": math.nan}], ids=["missing", "not a number"])
+def test_what_is_not_known_has_no_error(metrics: dict[str, float]) -> None:
+    assert History(OBJECTIVES, (), examples=100).errors(metrics) == (0.0, 0.0)
+    assert History(OBJECTIVES, ()).errors({"accuracy": 0.5}) == (0.0, 0.0)

@@ -69,6 +69,7 @@ class Observation:
         candidate: What was evaluated.
         values: One value for each objective, all to be minimised; ``None`` when the trial failed.
         violation: Sum by which constraints are broken; 0 is feasible.
+        errors: Standard error of each value, 0 where nothing is known of it; ``None`` stands for zeros.
         fidelity: How much was spent on it, such as epochs; comparable within a study.
         final: Whether nothing more will be reported of this trial.
     """
@@ -79,6 +80,7 @@ class Observation:
     violation: float = 0.0
     fidelity: int = 1
     final: bool = True
+    errors: tuple[float, ...] | None = None
 
 
 class Strategy(ABC):

@@ -107,6 +107,8 @@ class Surrogate:
         self._trial = trial[kept]
         self._is_end = np.isin(kept, ends)
         fidelities = fidelities[kept]
+        nothing = (0.0,) * objectives
+        errors = np.array([reports[row][1].errors or nothing for row in kept], dtype=float)
         self._several = bool(np.ptp(fidelities) > 0)
         self._top = float(fidelities.max())
         X = rows([reports[row][1].candidate for row in kept])
@@ -117,7 +119,11 @@ class Surrogate:
         table = table[kept]
         self.objectives = [
             self._learn(
-                X, table[:, column], exactly=column in exact, linear=self._linear.get(column, ())
+                X,
+                table[:, column],
+                errors[:, column],
+                exactly=column in exact,
+                linear=self._linear.get(column, ()),
             )
             for column in range(objectives)
         ]
@@ -202,7 +208,9 @@ class Surrogate:
                 believed[:, column] = np.maximum(believed[:, column], learned.scores.backward(mean))
         return believed
 
-    def _learn(self, X: Floats, y: Floats, *, exactly: bool, linear: Sequence[int]) -> Learned:
+    def _learn(
+        self, X: Floats, y: Floats, errors: Floats, *, exactly: bool, linear: Sequence[int]
+    ) -> Learned:
         scores = RankNormal(y)
         if exactly:
             return Learned(scores, None, None)
@@ -212,7 +220,7 @@ class Surrogate:
         foretelling = {column for columns in self._linear.values() for column in columns}
         silent = sorted(foretelling.difference(heard))
         model = GaussianProcess(self._groups, linear=heard, trend=0.0)
-        model.fit(muted(X, silent), target)
+        model.fit(muted(X, silent), target, scores.errors(y, errors))
         pairs, predicted = model.leave_pairs_out(self._trial)
         return Learned(scores, model, pairs_tau(predicted, target[pairs]), silent)
 

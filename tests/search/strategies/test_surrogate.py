@@ -131,3 +131,22 @@ def test_what_costs_more_than_all_results_so_far_is_worth_improving_on() -> None
     assert len(dear) > 10
     assert not unaware.guess(dear).gain().any()
     assert (aware.guess(dear).gain() > 0).all()
+
+
+def test_a_lucky_result_is_believed_as_far_as_its_error_allows() -> None:
+    """Of candidates that are alike, one that was measured with a large error does not stand out."""
+    listed = candidates()[:40]
+    values = [cost(one) for one in listed]
+    lucky = int(np.argsort(values)[20])
+    values[lucky] = min(values) - 0.5
+
+    def front(error: float) -> float:
+        trials = [
+            [Observation(number, one, (values[number],), errors=(error * (number == lucky),))]
+            for number, one in enumerate(listed)
+        ]
+        return float(learned(trials)._values[lucky, 0])
+
+    doubted, believed = front(5.0), front(0.0)
+    assert doubted > believed
+    assert doubted > sorted(values)[5]
