@@ -7,8 +7,9 @@ probability of feasibility; and a batch chosen one by one, each time believing t
 chosen before and of those under evaluation. Of a thousand genotypes that are looked at, a model of the
 decisions alone picks those that are built.
 
-The models must earn their say: it grows with their left-out rank correlation, and where it is short of 1,
-some places of a batch go to plain variation of the best results and to random candidates instead.
+The models must earn their say: it grows with the rank correlation of pairs of trials that are left out,
+and where it is short of 1, some places of a batch go to plain variation of the best results and to random
+candidates instead. Results count as far as their standard errors allow.
 
 Earlier searches of any task and space can inform the models [Mills2023]. They choose the first of the spread
 candidates; where half of the first results came in the order that they foretold, the other half is left
@@ -17,8 +18,6 @@ out; and what they foretell is a feature of the models as long as it is in the o
 References:
     [White2021] C. White, W. Neiswanger, Y. Savani. BANANAS: Bayesian optimization with neural
         architectures for neural architecture search. AAAI 2021. (Pool by small mutations.)
-    [Lee2020] E. H. Lee, V. Perrone, C. Archambeau, M. Seeger. Cost-aware Bayesian optimization.
-        arXiv:2003.10870, 2020. (First candidates that cost little.)
     [Mills2023] as in nasplat/predict/transfer.py.
     [Yang2019] as in acquisition.py.
 """
@@ -37,11 +36,11 @@ from numpy.typing import NDArray
 from nasplat.errors import UsageError
 from nasplat.predict.features import Extra, Features
 from nasplat.predict.quality import in_order
-from nasplat.predict.targets import RankNormal
 from nasplat.predict.threads import one_thread
 from nasplat.predict.transfer import Earlier, InformedFeatures, places
 from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
-from nasplat.search.strategies.pool import Known, Pool, crossed, spread_choice
+from nasplat.search.strategies.first import FirstCandidates
+from nasplat.search.strategies.pool import Known, Pool, allowed, crossed
 from nasplat.search.strategies.selection import best_first, front_size
 from nasplat.search.strategies.surrogate import Guess, Surrogate
 
@@ -121,8 +120,9 @@ class Guided(Strategy):
         with one_thread():
             begun = len(self._told) + len(turn.pending)
             first = self.first // 2 if self._heard else self.first
+            others = [trial[-1].candidate for trial in self.trials] + [*turn.pending]
             while not turn.full and begun + len(turn.proposals) < first:
-                if not self._start(turn, begun + len(turn.proposals)):
+                if not self._first.offer(turn, others):
                     return
             if turn.full:
                 return
@@ -196,6 +196,12 @@ class Guided(Strategy):
         return self._pool.know(genotypes)
 
     @cached_property
+    def _first(self) -> FirstCandidates:
+        return FirstCandidates(
+            self._pool, self._sample, self.objectives, self._foretelling, self.drawn
+        )
+
+    @cached_property
     def _pool(self) -> Pool:
         rng = random.Random(f"{self.name} sample {self.seed}")
         genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
@@ -241,77 +247,6 @@ class Guided(Strategy):
             any(in_order(rows[:, column], values[:, number]) for column in columns)
             for number, columns in self._foretelling.items()
         )
-
-    def _best_foretold(self, turn: Turn) -> bool:
-        """Offer the random candidate of which earlier searches promise most.
-
-        Of several objectives, those that are computed count as well, all with random weights.
-        """
-        foretelling = self._foretelling
-        if not foretelling:
-            return False
-        known = self._allowed(self._pool.know(self._pool.drawn(self.drawn)), ())
-        if not known:
-            return False
-        promise = np.zeros(len(known))
-        for number in range(self.objectives):
-            weight = turn.rng.random()
-            if number in self.exact:
-                values = [one.exact[number] for one in known]
-                promise -= weight * RankNormal(values).forward(values)
-            elif number in foretelling:
-                columns = foretelling[number]
-                promise -= weight * np.array([one.row[columns].mean() for one in known])
-        for row in np.argsort(-promise, kind="stable"):
-            if turn.offer(known[row].genotype, step="first, by earlier searches"):
-                return True
-        return False
-
-    @cached_property
-    def _dear(self) -> float:
-        """Multiply-accumulates that three quarters of the sample stay within.
-
-        First candidates stay within them too: what computes most takes several times the time of others,
-        which is missing later where time is the budget [Lee2020].
-        """
-        macs = sorted(self._sample_macs)
-        return float(macs[(3 * len(macs) - 1) // 4])
-
-    @cached_property
-    def _cheaper(self) -> list[Known]:
-        """The sample without what is dear, which is mostly also the farthest from all others."""
-        known = zip(self._sample, self._sample_macs, strict=True)
-        return [one for one, macs in known if macs <= self._dear]
-
-    @cached_property
-    def _sample_macs(self) -> list[int]:
-        return [self.space.build(one.genotype).cost.macs for one in self._sample]
-
-    def _start(self, turn: Turn, place: int) -> bool:
-        """Offer one of the first candidates: at odd places the one farthest from all others.
-
-        The first of these places is that of the one which earlier searches promise most of.
-        """
-        if place == 1 and self._best_foretold(turn):
-            return True
-        if place % 2:
-            known = self._cheaper
-            others = [*turn.pending, *(one.candidate for one in turn.proposals)]
-            others += [trial[-1].candidate for trial in self.trials]
-            chosen = spread_choice(
-                np.array([one.row for one in known]),
-                self._pool.rows(others),
-                lambda row: known[row].violation <= 0 and known[row].genotype not in turn.tried,
-            )
-            if chosen is not None and turn.offer(known[chosen].genotype, step="first, spread"):
-                return True
-        before = len(turn.proposals)
-        for _ in range(50):
-            genotype = self.space.sample(turn.rng)
-            cheap = self.space.build(genotype).cost.macs <= self._dear
-            if cheap and turn.offer(genotype, step="first, random"):
-                break
-        return len(turn.proposals) > before
 
     def _decide(self, turn: Turn, surrogate: Surrogate) -> None:
         results = best_first(self._foreseen(surrogate))
@@ -373,7 +308,7 @@ class Guided(Strategy):
             promising = self._screened(screen, made, told, count)
             known |= {one.genotype: one for one in self._pool.know(promising)}
         for _ in range(2 if self.refined else 0):
-            listed = self._allowed(known.values(), told)
+            listed = allowed(known.values(), told)
             if not listed:
                 break
             gain = surrogate.guess(listed).gain()
@@ -382,7 +317,7 @@ class Guided(Strategy):
                 mutants += self._pool.around(listed[row].genotype, -(-self.refined // REFINED))
             promising = self._screened(screen, mutants, {*told, *known}, count)
             known |= {one.genotype: one for one in self._pool.know(promising)}
-        return self._allowed(known.values(), told)
+        return allowed(known.values(), told)
 
     def _screen(self) -> Surrogate:
         """A model of the decisions alone."""
@@ -420,9 +355,6 @@ class Guided(Strategy):
         known = [Known(one, row, {}, 0.0) for one, row in zip(made, codes, strict=True)]
         gain = screen.guess(known).gain()
         return [made[row] for row in np.argsort(-gain, kind="stable")[:count]]
-
-    def _allowed(self, known: Iterable[Known], told: Collection[Genotype]) -> list[Known]:
-        return [one for one in known if one.violation <= 0 and one.genotype not in told]
 
     def _expecting(self, turn: Turn, surrogate: Surrogate, known: list[Known]) -> Guess:
         """Predictions that believe in those of the candidates under evaluation, put behind the pool."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,11 @@ class Pool:
         return mutants[:count]
 
 
+def allowed(known: Iterable[Known], told: Collection[Genotype]) -> list[Known]:
+    """Those that keep the cheap constraints and were not told yet."""
+    return [one for one in known if one.violation <= 0 and one.genotype not in told]
+
+
 def crossed(
     space: Space, parents: Sequence[Genotype], count: int, rng: random.Random
 ) -> list[Genotype]:
@@ -157,18 +162,3 @@ def crossed(
         child = space.crossover(mother, father, rng)
         children.append(space.mutate(child, rng) if rng.random() < 0.5 else child)
     return children
-
-
-def spread_choice(rows: Floats, taken: Floats, allowed: Callable[[int], bool]) -> int | None:
-    """The row farthest from everything taken: the largest distance to its nearest one.
-
-    Args:
-        rows: Candidates, ``(n, d)``.
-        taken: What was chosen before, ``(k, d)``, ``k >= 1``.
-        allowed: Whether a row may be chosen.
-    """
-    squared = (rows**2).sum(1)[:, None] + (taken**2).sum(1) - 2 * rows @ taken.T
-    for row in np.argsort(-squared.min(1), kind="stable"):
-        if allowed(int(row)):
-            return int(row)
-    return None
