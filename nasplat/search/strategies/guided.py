@@ -40,9 +40,10 @@ from nasplat.predict.threads import one_thread
 from nasplat.predict.transfer import Earlier, InformedFeatures, places
 from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
 from nasplat.search.strategies.first import FirstCandidates
+from nasplat.search.strategies.guess import Guess
 from nasplat.search.strategies.pool import Known, Pool, allowed, crossed
 from nasplat.search.strategies.selection import best_first, front_size
-from nasplat.search.strategies.surrogate import Guess, Surrogate
+from nasplat.search.strategies.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from nasplat.space.candidate import Candidate
