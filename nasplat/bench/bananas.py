@@ -23,10 +23,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasplat import pareto
 from nasplat.bench.peers import Peer, Values
 from nasplat.errors import UsageError
 from nasplat.graph.graph import source
-from nasplat.search import pareto
 from nasplat.search.strategies.base import Key, key_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasplat import pareto
 from nasplat.errors import UsageError
-from nasplat.search import pareto
-from nasplat.search.pareto import Frame
+from nasplat.pareto import Frame
 
 if TYPE_CHECKING:
     from nasplat.bench.table import Table

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasplat import pareto
 from nasplat.bench.peers import Peer, Values
 from nasplat.errors import UsageError
-from nasplat.search import pareto
 from nasplat.search.strategies.base import Key, key_of
 
 if TYPE_CHECKING:

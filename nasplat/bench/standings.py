@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasplat.bench.race import Course, Lap
-from nasplat.search.pareto import Frame
+from nasplat.pareto import Frame
 
 STEPS = 200
 """Moments at which curves are read."""

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasplat.graph.cost import COSTS
+from nasplat.pareto import study_frame
 from nasplat.search.objectives import Constraint, Objective, minimised, violation
-from nasplat.search.pareto import study_frame
 from nasplat.store.records import StudyRecord, TrialRecord, TrialState
 
 _BEST: Mapping[str, float] = {"latency_ms": 0.0} | dict.fromkeys(COSTS, 0.0)

@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nasplat.errors import UsageError
-from nasplat.execute.rungs import crowding_distances, order, pareto_ranks, rung_verdict
+from nasplat.execute.rungs import rung_verdict
 
 points = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 5)).map(lambda pair: [float(x) for x in pair]),
     min_size=1,
     max_size=12,
 )
-
-
-def test_ranks_number_the_fronts() -> None:
-    values = np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 2.0], [3.0, 3.0], [2.0, 2.0]])
-    assert pareto_ranks(values).tolist() == [0, 0, 1, 2, 1]
-
-
-@given(points)
-def test_the_first_front_is_what_nothing_dominates(values: list[list[float]]) -> None:
-    def dominated(a: list[float]) -> bool:
-        return any(all(x <= y for x, y in zip(b, a, strict=True)) and b != a for b in values)
-
-    ranks = pareto_ranks(np.array(values))
-    assert [bool(rank == 0) for rank in ranks] == [not dominated(a) for a in values]
-
-
-@given(points)
-def test_the_order_is_complete_and_never_against_the_ranks(values: list[list[float]]) -> None:
-    array = np.array(values)
-    sequence = order(array)
-    assert sorted(sequence.tolist()) == list(range(len(values)))
-    assert np.all(np.diff(pareto_ranks(array)[sequence]) >= 0)
-
-
-def test_ends_of_a_front_stand_apart_the_most_and_equal_points_count_once() -> None:
-    front = np.array([[0.0, 4.0], [1.0, 3.0], [1.0, 3.0], [3.0, 1.0], [4.0, 0.0]])
-    distances = crowding_distances(front)
-    assert distances[0] == distances[4] == math.inf
-    assert distances[1] == pytest.approx(1.5)
-    assert distances[2] == 0.0
 
 
 def test_until_eta_results_are_there_everything_goes_on() -> None:
@@ -78,6 +47,12 @@ def test_in_a_full_front_the_crowded_candidate_stops() -> None:
 
 def test_a_candidate_without_a_number_stops() -> None:
     assert not rung_verdict([[1.0], [2.0], [3.0]], [math.nan], eta=2)
+
+
+def test_results_without_a_number_are_behind_but_count() -> None:
+    others = [[math.nan, 0.0], [0.0, math.nan], [1.0, 1.0]]
+    assert rung_verdict(others, [2.0, 2.0], eta=2)
+    assert not rung_verdict(others, [2.0, 2.0], eta=4)
 
 
 @given(points, st.integers(2, 5))

@@ -18,7 +18,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from nasplat.search import pareto
+from nasplat import pareto
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasplat.search import pareto
+from nasplat import pareto
 from nasplat.search.strategies.base import Observation
 
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import theilslopes
 
+from nasplat import pareto
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
 from nasplat.predict.quality import in_order, pairs_tau
 from nasplat.predict.targets import RankNormal
-from nasplat.search import pareto
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.guess import Guess
 from nasplat.search.strategies.pool import Known

@@ -14,8 +14,8 @@ from nasplat.errors import UsageError
 from nasplat.graph.types import Image, Logits
 from nasplat.ops.conv import Conv
 from nasplat.ops.head import ClassifierHead
+from nasplat.pareto import Frame
 from nasplat.predict.transfer import Earlier
-from nasplat.search.pareto import Frame
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.guided import Guided
 from nasplat.search.strategies.random import Random

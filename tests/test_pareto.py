@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasplat.search.pareto import Frame, crowding, front, order, ranks, study_frame
+from nasplat.pareto import Frame, crowding, front, order, ranks, study_frame
 
 POINTS = st.lists(
     st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0, 0, 1, 3])),
@@ -54,6 +54,11 @@ def test_crowding_is_the_side_of_the_box_around_a_point() -> None:
     assert crowding(values, [0, 0, 0, 0]).tolist() == pytest.approx(
         [np.inf, 4 / 10 + 8 / 10, 9 / 10 + 4 / 10, np.inf]
     )
+
+
+def test_of_equal_points_only_the_first_stands_apart() -> None:
+    values = [(0.0, 4.0), (1.0, 3.0), (1.0, 3.0), (3.0, 1.0), (4.0, 0.0), (4.0, 0.0)]
+    assert crowding(values, [0] * 6).tolist() == pytest.approx([np.inf, 1.5, 0.0, 1.5, np.inf, 0.0])
 
 
 def test_order_goes_by_rank_then_by_crowding() -> None:

@@ -60,6 +60,8 @@ def ranks(values: ArrayLike, violations: ArrayLike | None = None) -> Integers:
 def crowding(values: ArrayLike, rank: ArrayLike) -> Floats:
     """Crowding distance of each row among those of its rank [Deb2002]; infinite at the ends.
 
+    Of equal rows only the first keeps its distance, the others have 0.
+
     Args:
         values: Objective values, ``(n, m)``.
         rank: Rank of each row, ``(n,)``.
@@ -67,16 +69,24 @@ def crowding(values: ArrayLike, rank: ArrayLike) -> Floats:
     table, ranking = as_table(values), np.asarray(rank)
     distance = np.zeros(len(table))
     levels, place, count = np.unique(ranking, return_inverse=True, return_counts=True)
-    distance[count[place] <= 2] = np.inf  # with one objective, nearly all
-    for level in levels[count > 2]:
+    distance[count[place] == 1] = np.inf  # with one objective, nearly all
+    for level in levels[count > 1]:
         rows = np.flatnonzero(ranking == level)
-        for column in table[rows].T:
-            order = np.argsort(column, kind="stable")
-            ordered = column[order]
-            span = ordered[-1] - ordered[0]
-            distance[rows[order[[0, -1]]]] = np.inf
-            if span > 0:
-                distance[rows[order[1:-1]]] += (ordered[2:] - ordered[:-2]) / span
+        distinct, first = np.unique(table[rows], axis=0, return_index=True)
+        distance[rows[first]] = _gaps(distinct)
+    return distance
+
+
+def _gaps(distinct: Floats) -> Floats:
+    """Crowding distance of the points of a front ``(k, m)`` that are all different."""
+    distance = np.zeros(len(distinct))
+    for column in distinct.T:
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        span = ordered[-1] - ordered[0]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
     return distance
 
 
