@@ -20,12 +20,12 @@ from nasplat.errors import UsageError
 from nasplat.graph.cost import COSTS
 from nasplat.graph.serialise import graph_from_json
 from nasplat.ops.table import op_table
+from nasplat.predict.fidelities import aligned
 from nasplat.predict.rows import evenly
 from nasplat.predict.transfer import LEAST, Earlier
 from nasplat.search.history import objectives_of
 from nasplat.search.objectives import MEASURED, Objective
 from nasplat.search.settings import Settings
-from nasplat.search.strategies.surrogate import aligned
 from nasplat.search.strategies.table import known_strategies, options_of
 from nasplat.space.candidate import Candidate
 from nasplat.space.genotype import Genotype
@@ -184,7 +184,7 @@ def _results(store: Store, name: str, numbers: Sequence[int], metric: Objective)
         trials, fidelities, raw = map(np.array, zip(*reports, strict=True))
         values = np.array([[metric.minimised(value)] for value in raw.tolist()])
         # reports come by trial and fidelity: the last of a trial is what stays
-        found[trials] = aligned(values, np.log2(fidelities), trials)[:, 0]
+        found[trials] = aligned(values, np.log2(fidelities), trials)[0][:, 0]
     return found
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import theilslopes
 
 from nasplat import pareto
+from nasplat.predict.fidelities import aligned
 from nasplat.predict.gaussian_process import GaussianProcess, Posterior
 from nasplat.predict.quality import in_order, pairs_tau
 from nasplat.predict.targets import RankNormal
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-PAIRS = 8
-"""Trials with reports at two fidelities from which the slope between these is learned."""
 Describe = Callable[[Sequence["Candidate"]], Floats]
-PAIRS_UP_TO = 300
-"""Of more, so many are looked at: a slope is the median over all pairs of these."""
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
 _GOLDEN = (5**0.5 - 1) / 2
@@ -93,7 +89,7 @@ class Surrogate:
         trial = np.array([number for number, _ in reports])
         fidelities = np.log2([max(seen.fidelity, 1) for _, seen in reports])
         table = np.array([seen.values for _, seen in reports], dtype=float)
-        table = aligned(table, fidelities, trial)
+        table, slopes = aligned(table, fidelities, trial)
         reached = table[ends]
         kept = np.arange(len(reports))
         if len(reports) > ROWS:
@@ -106,7 +102,7 @@ class Surrogate:
         self._is_end = np.isin(kept, ends)
         fidelities = fidelities[kept]
         nothing = (0.0,) * objectives
-        errors = np.array([reports[row][1].errors or nothing for row in kept], dtype=float)
+        errors = np.array([reports[row][1].errors or nothing for row in kept]) * slopes[kept]
         self._several = bool(np.ptp(fidelities) > 0)
         self._top = float(fidelities.max())
         X = rows([reports[row][1].candidate for row in kept])
@@ -269,35 +265,4 @@ def muted(X: Floats, columns: Sequence[int]) -> Floats:
         return X
     made = X.copy()
     made[:, columns] = 0.0
-    return made
-
-
-def aligned(values: Floats, fidelities: Floats, trials: NDArray[np.int64]) -> Floats:
-    """Values as they would be at the highest fidelity, by the trials that reported at two of them.
-
-    From one fidelity to the next a straight line: through the median difference, or with a slope of its
-    own (that of Theil and Sen) from :data:`PAIRS` trials on.
-
-    Args:
-        values: ``(n, m)``.
-        fidelities: ``(n,)``.
-        trials: The trial of each row, ``(n,)``.
-    """
-    made = values.copy()
-    levels = np.unique(fidelities)
-    for below, above in zip(levels[-2::-1], levels[:0:-1], strict=True):
-        low, high = np.flatnonzero(fidelities == below), np.flatnonzero(fidelities == above)
-        common, left, right = np.intersect1d(trials[low], trials[high], return_indices=True)
-        if len(common) == 0:
-            continue
-        if len(common) > PAIRS_UP_TO:
-            some = np.linspace(0, len(common) - 1, PAIRS_UP_TO).astype(int)
-            left, right = left[some], right[some]
-        for column in range(values.shape[1]):
-            x, y = values[low[left], column], made[high[right], column]
-            slope = 1.0
-            if len(x) >= PAIRS and np.ptp(x) > 0:
-                slope = max(float(theilslopes(y, x).slope), 0.0)
-            shift = float(np.median(y - slope * x))
-            made[low, column] = slope * values[low, column] + shift
     return made

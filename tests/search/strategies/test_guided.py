@@ -19,7 +19,6 @@ from nasplat.predict.transfer import Earlier
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.guided import Guided
 from nasplat.search.strategies.random import Random
-from nasplat.search.strategies.surrogate import aligned
 from nasplat.space.candidate import Candidate
 from nasplat.space.decisions import Choice, Float
 from nasplat.space.space import Space
@@ -154,14 +153,6 @@ def test_it_takes_the_most_promising_beyond_a_rung_and_shares_the_cost() -> None
     assert 1 <= len(wanted) <= 3
     assert statistics.mean(told[one] for one in wanted) < statistics.mean(told.values())
     assert search.strategy.promote(paused[:1], 1) is None
-
-
-def test_reports_of_two_fidelities_are_put_on_one_scale() -> None:
-    trials = np.array([0, 1, 2, 0, 1, 2, 3])
-    fidelities = np.array([0.0, 0.0, 0.0, 3.0, 3.0, 3.0, 0.0])
-    values = np.array([[5.0], [6.0], [7.0], [2.0], [3.0], [4.0], [9.0]])
-    met = aligned(values, fidelities, trials)
-    assert met[:, 0].tolist() == [2.0, 3.0, 4.0, 2.0, 3.0, 4.0, 6.0]
 
 
 def before() -> Earlier:

@@ -13,7 +13,7 @@ from nasplat.predict.features import Features
 from nasplat.search.strategies import surrogate
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.pool import Known
-from nasplat.search.strategies.surrogate import Surrogate, aligned, most_telling
+from nasplat.search.strategies.surrogate import Surrogate, most_telling
 from nasplat.space.candidate import Candidate
 from nasplat.testing.strategy import some_space
 
@@ -106,14 +106,6 @@ def test_models_of_feasibility_stay_small_and_still_tell(monkeypatch: pytest.Mon
     feasible = learned(trials).guess(known(candidates())).feasible
     allowed = np.array([cost(one) <= limit for one in candidates()])
     assert feasible[allowed].mean() > 0.6 > 0.4 > feasible[~allowed].mean()
-
-
-def test_a_slope_between_fidelities_is_learned_from_some_of_many_trials() -> None:
-    low = np.random.default_rng(0).normal(size=(2000, 1))
-    values = np.vstack([low, 3 * low[::2] + 1])
-    fidelities = np.repeat([1.0, 2.0], [2000, 1000])
-    trials = np.concatenate([np.arange(2000), np.arange(0, 2000, 2)])
-    assert np.allclose(aligned(values, fidelities, trials)[:2000], 3 * low + 1)
 
 
 def test_what_costs_more_than_all_results_so_far_is_worth_improving_on() -> None:
