@@ -10,7 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECKED := nasplat search_spaces predictors
-HALF := tests/search_spaces tests/ops
+# Tests that take about as long as all others.
+HALF := tests/search_spaces $(wildcard tests/ops/test_[a-m]*.py)
 
 # One thread per process: trials run side by side.
 export OMP_NUM_THREADS ?= 1
