@@ -13,15 +13,17 @@ seeds=${SEEDS:-20}
 processes=${PROCESSES:-2}
 nasplat=${NASPLAT:-nasplat}
 quick=guided,optuna-random,optuna-tpe,optuna-tpe-multivariate,optuna-nsga2,regularised-evolution,local-search
-slow=optuna-gp,bananas  # a tenth of a second and more for each proposal: a quarter of the seeds
+slow=optuna-gp,bananas  # seconds for each proposal: a quarter of the seeds, up to 100 evaluations
 
 run() {  # TABLE EVALUATIONS BATCH OPTION...
   local table=$1 evaluations=$2 batch=$3
   shift 3
   echo "== $table $*"
-  set -- "$table" --evaluations "$evaluations" --processes "$processes" "$@"
-  "$nasplat" bench run "$@" --strategy "$slow" --seeds "$(((seeds + 3) / 4))" --quiet > /dev/null
-  "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --batch "$batch" --quiet
+  set -- "$table" --processes "$processes" --quiet "$@"
+  "$nasplat" bench run "$@" --strategy "$slow" --seeds "$(((seeds + 3) / 4))" \
+    --evaluations "$((evaluations < 100 ? evaluations : 100))" > /dev/null
+  "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --evaluations "$evaluations" \
+    --batch "$batch"
 }
 
 predictors() {  # TABLE OPTION...
