@@ -67,12 +67,14 @@ def chance(count: int) -> float:
     return math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
 
 
-def in_order(predicted: ArrayLike, actual: ArrayLike) -> bool:
-    """Whether predictions are in the order of actual values beyond what chance brings.
+def beyond_chance(tau: float, count: int) -> bool:
+    """Whether Kendall's tau of ``count`` numbers exceeds 0 by :data:`SURE` of its deviations by chance."""
+    return tau >= SURE * chance(count)
 
-    Kendall's tau must exceed 0 by :data:`SURE` of the deviations that it has without any relation.
-    """
-    return kendall_tau(predicted, actual) >= SURE * chance(len(np.asarray(actual)))
+
+def in_order(predicted: ArrayLike, actual: ArrayLike) -> bool:
+    """Whether predictions are in the order of actual values beyond what chance brings."""
+    return beyond_chance(kendall_tau(predicted, actual), len(np.asarray(actual)))
 
 
 def measure(predicted: ArrayLike, actual: ArrayLike, method: str) -> Quality:

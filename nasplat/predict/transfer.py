@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from nasplat.predict.features import Features
 from nasplat.predict.gaussian_process import GaussianProcess
-from nasplat.predict.quality import SURE, chance, pairs_tau
+from nasplat.predict.quality import beyond_chance, pairs_tau
 from nasplat.predict.rows import evenly
 from nasplat.predict.targets import RankNormal
 
@@ -208,7 +208,7 @@ def _learned(X: Floats, values: Floats, groups: Sequence[int]) -> GaussianProces
     model.fit(X[known], target)
     pairs, predicted = model.leave_pairs_out()
     tau = pairs_tau(predicted, target[pairs])
-    return model if tau >= SURE * chance(len(target)) else None
+    return model if beyond_chance(tau, len(target)) else None
 
 
 def _codes(space: Any, candidates: Sequence[Candidate]) -> Floats:

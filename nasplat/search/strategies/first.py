@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,15 +75,11 @@ class FirstCandidates:
         if place == 1 and self._offer_foretold(turn):
             return True
         if place % 2:
-            chosen = spread_choice(
-                np.array([one.row for one in self._cheap]),
-                self._pool.rows(taken),
-                lambda row: bool(allowed([self._cheap[row]], turn.tried)),
-            )
-            if chosen is not None and turn.offer(
-                self._cheap[chosen].genotype, step="first, spread"
-            ):
-                return True
+            left = allowed(self._cheap, turn.tried)
+            if left:
+                chosen = farthest(np.array([one.row for one in left]), self._pool.rows(taken))
+                if turn.offer(left[chosen].genotype, step="first, spread"):
+                    return True
         before = len(turn.proposals)
         for _ in range(TRIED):
             genotype = self._pool.space.sample(turn.rng)
@@ -117,16 +113,12 @@ class FirstCandidates:
         )
 
 
-def spread_choice(rows: Floats, taken: Floats, allowed: Callable[[int], bool]) -> int | None:
+def farthest(rows: Floats, taken: Floats) -> int:
     """The row farthest from everything taken: the largest distance to its nearest one.
 
     Args:
-        rows: Candidates, ``(n, d)``.
+        rows: Candidates, ``(n, d)``, ``n >= 1``.
         taken: What was chosen before, ``(k, d)``, ``k >= 1``.
-        allowed: Whether a row may be chosen.
     """
     squared = (rows**2).sum(1)[:, None] + (taken**2).sum(1) - 2 * rows @ taken.T
-    for row in np.argsort(-squared.min(1), kind="stable"):
-        if allowed(int(row)):
-            return int(row)
-    return None
+    return int(np.argmax(squared.min(1)))

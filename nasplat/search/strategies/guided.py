@@ -119,10 +119,9 @@ class Guided(Strategy):
 
     def propose(self, turn: Turn) -> None:
         with one_thread():
-            begun = len(self._told) + len(turn.pending)
             first = self.first // 2 if self._heard else self.first
-            others = [trial[-1].candidate for trial in self.trials] + [*turn.pending]
-            while not turn.full and begun + len(turn.proposals) < first:
+            others = [*(trial[-1].candidate for trial in self.trials), *turn.pending]
+            while not turn.full and len(others) + len(turn.proposals) < first:
                 if not self._first.offer(turn, others):
                     return
             if turn.full:
