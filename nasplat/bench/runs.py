@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FILE = "runs.jsonl"
 """Name of the file in a folder of runs: one JSON object in each line."""
-SOURCES = ("nasplat.search.strategies", "nasplat.predict")
-"""Packages whose code decides what a strategy of nasplat proposes."""
+SOURCES = ("nasplat.search.strategies", "nasplat.predict", "nasplat.pareto")
+"""Packages and modules whose code decides what a strategy of nasplat proposes."""
 
 Key = tuple[str, str, int, int, int]
 
@@ -137,7 +137,9 @@ def _files(strategy: str) -> Iterator[Path]:
     if ".py:" in strategy:
         yield Path(strategy.rpartition(":")[0]).expanduser()
     for name in SOURCES:
-        yield from sorted(Path(str(_spec(name).origin)).parent.glob("**/*.py"))
+        origin = Path(str(_spec(name).origin))
+        package = origin.name == "__init__.py"
+        yield from sorted(origin.parent.glob("**/*.py")) if package else [origin]
 
 
 def _spec(name: str) -> Any:

@@ -37,6 +37,8 @@ FAMILIES = 40
 """Families that are told apart at most; the ones that vary most."""
 RARE = 0.95
 """A column of RARELY is left out when more than this part of the sample agrees on it."""
+LOG_MACS = "sizes:log macs"
+"""The column of what a candidate computes."""
 RARELY = ("counts", "links", "walks", "avoiding", "mean path")
 """Groups of counts, of which there may be many."""
 GROUPS = (

@@ -136,6 +136,9 @@ class StrategyConformance:
             assert search.strategy.space.validate(proposal.genotype) == []
             assert proposal.origin["strategy"] == search.strategy.name
             assert json.loads(json.dumps(dict(proposal.origin))) == dict(proposal.origin)
+        for number, proposal in enumerate(search.proposals):
+            parents = proposal.origin.get("parents", [])
+            assert all(isinstance(parent, int) and 0 <= parent < number for parent in parents)
 
     def test_one_seed_gives_the_same_search_twice(self, make: Make) -> None:
         first, second = (self.search(make, seed=3).run(self.rounds) for _ in range(2))

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nasplat
 from nasplat.bench import runs, summary
 from nasplat.bench.drawing import draw
 from nasplat.bench.measures import Problem
 from nasplat.bench.report import _of_runs, to_markdown
-from nasplat.bench.runs import Plan, Runs, code_of, run_all
+from nasplat.bench.runs import Plan, Runs, _files, code_of, run_all
 from nasplat.bench.trace import Trace
 from nasplat.errors import NotFoundError, UsageError
 from tests.bench.small import small_table
@@ -89,6 +90,9 @@ def test_the_code_of_a_strategy_of_ones_own_counts(tmp_path: Path) -> None:
     file.write_text("class Mine: other = 1\n", encoding="utf-8")
     code_of.cache_clear()
     assert code_of(f"{file}:Mine") != before
+    named = [file.relative_to(Path(nasplat.__file__).parent) for file in _files("guided")]
+    assert {Path("pareto.py"), Path("predict/ridge.py")} < set(named)
+    assert {file.parts[0] for file in named} == {"pareto.py", "predict", "search"}
     assert code_of("guided") == code_of("random") != code_of("bananas")
     assert code_of("bananas") != code_of("local-search")
 

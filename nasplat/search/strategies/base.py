@@ -47,8 +47,8 @@ class Proposal:
 
     Attributes:
         candidate: The candidate, built.
-        origin: Why it is proposed, JSON: ``strategy``, and where they apply ``parents`` (digests),
-            ``predicted`` (values, minimised), ``acquisition``.
+        origin: Why it is proposed, JSON: ``strategy``, and where they apply ``parents`` (numbers of
+            the trials that it was made from), ``predicted`` (values, minimised), ``acquisition``.
     """
 
     candidate: Candidate
@@ -101,11 +101,13 @@ class Strategy(ABC):
             it is drawn from.
         fidelities: Rungs at which trials report, rising, in the unit of ``Observation.fidelity``; a trial
             is complete at the last. Empty when trials are reported once.
+        timed: Whether the budget is one of time; else it counts trials, which then all cost the same.
     """
 
     name: ClassVar[str]
     starts: Sequence[tuple[str, Space]] = ()
     fidelities: Sequence[int] = ()
+    timed: bool = False
 
     def __init__(
         self,

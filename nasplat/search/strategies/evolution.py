@@ -49,8 +49,8 @@ class Evolution(Strategy):
         for _ in range(TRIES * turn.count):
             if turn.full:
                 return
-            parent = tournament(window, self.contestants, turn.rng).candidate
-            child = self.space.mutate(parent.genotype, turn.rng)
+            parent = tournament(window, self.contestants, turn.rng)
+            child = self.space.mutate(parent.candidate.genotype, turn.rng)
             while child in turn.tried and turn.rng.random() < 0.5:
                 child = self.space.mutate(child, turn.rng)
-            turn.offer(child, step="mutation", parents=[parent.digest])
+            turn.offer(child, step="mutation", parents=[parent.number])

@@ -1,15 +1,19 @@
 """The default: models of the objectives decide what is worth evaluating next [White2021], [Yang2019].
 
-Ten first candidates, none of them among the largest, half of them spread. Then, for each turn: one Gaussian
-process for each objective on features of the typed graph; a pool of random candidates and of variations
-of the best results, twice refined around the most promising; expected hypervolume improvement, times the
-probability of feasibility; and a batch chosen one by one, each time believing the predictions of those
-chosen before and of those under evaluation. Of a thousand genotypes that are looked at, a model of the
+A few first candidates, none of them among the largest, half of them spread. Then, for each turn: one
+Gaussian process for each objective on features of the typed graph; a pool of random candidates and of
+variations of the best results, twice refined around the most promising; expected hypervolume improvement,
+times the probability of feasibility; and a batch chosen one by one, each time believing the predictions of
+those chosen before and of those under evaluation. Of a thousand genotypes that are looked at, a model of the
 decisions alone picks those that are built.
 
 The models must earn their say: it grows with the rank correlation of pairs of trials that are left out,
 and where it is short of 1, some places of a batch go to plain variation of the best results and to random
 candidates instead. Results count as far as their standard errors allow.
+
+Where trials are counted, the models have a trend along what a candidate computes, so that larger ones than
+any so far are soon looked at, and few first candidates do. Where time is counted, larger ones would take it
+from several others before anything is known of them: there is no trend, and there are more first candidates.
 
 Earlier searches of any task and space can inform the models [Mills2023]. They choose the first of the spread
 candidates; where half of the first results came in the order that they foretold, the other half is left
@@ -34,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasplat.errors import UsageError
-from nasplat.predict.features import Extra, Features
-from nasplat.predict.quality import in_order
+from nasplat.predict.features import LOG_MACS, Extra, Features
+from nasplat.predict.quality import chance, in_order
 from nasplat.predict.threads import one_thread
 from nasplat.predict.transfer import Earlier, InformedFeatures, places
 from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
@@ -53,6 +57,8 @@ Floats = NDArray[np.float64]
 
 BEYOND = 4.0
 """What may be spent on going beyond the first rung, in shares of what was spent up to it."""
+FIRST, FIRST_TIMED = 6, 10
+"""Candidates before anything is modelled, where trials and where time is counted."""
 DRAWN = 4000
 """Random genotypes that are looked at, at most."""
 FRESH = 16
@@ -72,7 +78,8 @@ class Guided(Strategy):
 
     Args:
         space: As for every strategy; so are the other arguments not listed here.
-        first: Candidates before anything is modelled, at least 2.
+        first: Candidates before anything is modelled, at least 2; left out, :data:`FIRST`, and
+            :data:`FIRST_TIMED` where time is counted.
         drawn: Random genotypes that are looked at, besides :data:`FRESH` for each trial.
         varied: Variations of the best results that are looked at, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
@@ -88,7 +95,7 @@ class Guided(Strategy):
         self,
         space: Any,
         *,
-        first: int = 10,
+        first: int | None = None,
         drawn: int = 500,
         varied: int = 500,
         refined: int = 240,
@@ -98,12 +105,12 @@ class Guided(Strategy):
         **options: Any,
     ) -> None:
         super().__init__(space, **options)
-        if first < 2 or min(drawn, varied, refined, built) < 0:
+        if (first is not None and first < 2) or min(drawn, varied, refined, built) < 0:
             raise UsageError(
                 "guided needs at least 2 first candidates and a pool of sizes from 0, "
                 f"got {first=}, {drawn=}, {varied=}, {refined=}, {built=}"
             )
-        self.first = first
+        self._wanted_first = first
         self.drawn = drawn
         self.varied = varied
         self.refined = refined
@@ -116,6 +123,11 @@ class Guided(Strategy):
         self.extra = extra
         self.transfer = list(transfer)
         self._learned: tuple[int, Surrogate | None] = (-1, None)
+
+    @property
+    def first(self) -> int:
+        """Candidates before anything is modelled."""
+        return self._wanted_first or (FIRST_TIMED if self.timed else FIRST)
 
     def propose(self, turn: Turn) -> None:
         with one_thread():
@@ -173,27 +185,25 @@ class Guided(Strategy):
             "name": "gaussian-process",
             "kendall_tau": min(surrogate.taus),
             "kendall_tau_by_objective": surrogate.taus,
-            "say": _say(surrogate),
+            "say": _say(surrogate.taus, surrogate.trials),
             "target": f"objective {modelled[worst]}",
             "fitted_on": surrogate.rows,
             "method": "pairs of trials left out",
         }
         if self.transfer:
-            columns = {
-                column
-                for learned in surrogate.objectives
-                if learned.model is not None
-                for column in learned.model.linear
-            }
+            columns = {column for learned in surrogate.objectives for column in learned.heard}
             told["heard"] = [self._pool.features.columns[column] for column in sorted(columns)]
         return told
 
     @cached_property
     def _sample(self) -> list[Known]:
-        """The fixed random candidates; the first of them settle the features."""
+        """The fixed random candidates."""
+        return self._pool.know(self._sampled)
+
+    @cached_property
+    def _sampled(self) -> list[Genotype]:
         rng = random.Random(f"{self.name} sample {self.seed}")
-        genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
-        return self._pool.know(genotypes)
+        return [self.space.sample(rng) for _ in range(SAMPLE)]
 
     @cached_property
     def _first(self) -> FirstCandidates:
@@ -203,9 +213,7 @@ class Guided(Strategy):
 
     @cached_property
     def _pool(self) -> Pool:
-        rng = random.Random(f"{self.name} sample {self.seed}")
-        genotypes = [self.space.sample(rng) for _ in range(SAMPLE)]
-        seen = [self.space.build(genotype) for genotype in dict.fromkeys(genotypes)]
+        seen = [self.space.build(genotype) for genotype in dict.fromkeys(self._sampled)]
         features = Features(seen, encode=self.space.encode, extra=self.extra)
         described: Features | InformedFeatures = features
         if self.transfer:
@@ -225,10 +233,17 @@ class Guided(Strategy):
                     self.objectives,
                     list(self.exact),
                     self._foretelling,
+                    self._trends,
                     self._sample,
                 )
             self._learned = (reports, made)
         return self._learned[1]
+
+    @property
+    def _trends(self) -> list[int]:
+        """The features along which models have a trend."""
+        columns = () if self.timed else self._pool.features.columns
+        return [number for number, name in enumerate(columns) if name == LOG_MACS]
 
     @property
     def _foretelling(self) -> Mapping[int, Sequence[int]]:
@@ -253,7 +268,9 @@ class Guided(Strategy):
         parents = results[: max(10, front_size(results))]
         if not parents:
             return
-        modelled = sum(turn.rng.random() < _say(surrogate) for _ in range(turn.room))
+        modelled = sum(
+            turn.rng.random() < _say(surrogate.taus, surrogate.trials) for _ in range(turn.room)
+        )
         if modelled:
             known = self._candidates(turn, surrogate, parents)
             guess = self._expecting(turn, surrogate, known)
@@ -264,9 +281,9 @@ class Guided(Strategy):
             if turn.rng.random() < 0.3:
                 turn.offer(self.space.sample(turn.rng), step="random")
             else:
-                parent = turn.rng.choice(parents).candidate
-                child = self.space.mutate(parent.genotype, turn.rng)
-                turn.offer(child, step="variation of the best", parents=[parent.digest])
+                parent = turn.rng.choice(parents)
+                child = self.space.mutate(parent.candidate.genotype, turn.rng)
+                turn.offer(child, step="variation of the best", parents=[parent.number])
 
     def _foreseen(self, surrogate: Surrogate) -> list[Observation]:
         """What is known of each trial; of those that have not gone to the last rung, what is predicted."""
@@ -333,7 +350,7 @@ class Guided(Strategy):
             self.objectives,
             [],
             places(told, width),
-            sample,
+            sample=sample,
         )
 
     def _codes(self, candidates: Sequence[Candidate]) -> Floats:
@@ -385,9 +402,17 @@ class Guided(Strategy):
                 gain = guess.gain()
 
 
-def _say(surrogate: Surrogate) -> float:
-    """Share of a batch that the models decide, in [0, 1]."""
-    if not surrogate.taus:
+def _say(taus: Sequence[float], trials: int) -> float:
+    """Share of a batch that the models decide, in [0, 1].
+
+    On few trials chance takes from tau as easily as it adds, above all where results are noisy: models are
+    judged by the best that can be believed of them, one deviation above what was measured.
+
+    Args:
+        taus: Kendall's tau of each model for pairs of trials left out; none, if all objectives are computed.
+        trials: Trials that they learned from.
+    """
+    if not taus:
         return 1.0
-    earned = (min(surrogate.taus) - NO_SAY) / (FULL_SAY - NO_SAY)
-    return float(np.clip(earned, 0.0, 1.0))
+    tau = min(taus) + chance(trials)
+    return float(np.clip((tau - NO_SAY) / (FULL_SAY - NO_SAY), 0.0, 1.0))

@@ -54,6 +54,6 @@ class Local(Strategy):
             for neighbour in neighbours:
                 if turn.full:
                     return
-                turn.offer(neighbour, step="neighbour", parents=[candidate.digest])
+                turn.offer(neighbour, step="neighbour", parents=[result.number])
             if not turn.full:
                 self._explored.add(candidate.digest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from nasplat.errors import UsageError
-from nasplat.search.strategies.base import TRIES, Strategy, Turn
+from nasplat.search.strategies.base import TRIES, Observation, Strategy, Turn
 from nasplat.search.strategies.selection import best_first, tournament
 
 
@@ -59,16 +59,18 @@ class NSGA2(Strategy):
                 return
             self._offer_child(turn, parents)
 
-    def _offer_child(self, turn: Turn, parents: list[Any]) -> None:
+    def _offer_child(self, turn: Turn, parents: list[Observation]) -> None:
         rng = turn.rng
-        mother = tournament(parents, 2, rng).candidate
+        mother = tournament(parents, 2, rng)
+        genotype = mother.candidate.genotype
         if rng.random() >= self.crossover:
-            child = self.space.mutate(mother.genotype, rng)
-            turn.offer(child, step="mutation", parents=[mother.digest])
+            child = self.space.mutate(genotype, rng)
+            turn.offer(child, step="mutation", parents=[mother.number])
             return
-        father = tournament(parents, 2, rng).candidate
-        child = self.space.crossover(mother.genotype, father.genotype, rng)
+        father = tournament(parents, 2, rng)
+        genotypes = (genotype, father.candidate.genotype)
+        child = self.space.crossover(*genotypes, rng)
         step = "crossover"
-        if rng.random() < self.mutation or child in (mother.genotype, father.genotype):
+        if rng.random() < self.mutation or child in genotypes:
             child, step = self.space.mutate(child, rng), "crossover and mutation"
-        turn.offer(child, step=step, parents=[mother.digest, father.digest])
+        turn.offer(child, step=step, parents=[mother.number, father.number])

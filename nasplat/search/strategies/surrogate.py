@@ -4,9 +4,15 @@ Targets go through rank → normal. Every report of a trial is a row, with its f
 own group: the models learn from rungs what more training brings, and are asked at the highest fidelity
 met. Objectives that follow from the candidate alone are computed, not learned.
 
+What computes more is mostly better, beyond what was met as well [White2022]: models can have a linear trend
+along such features, as steep as the results are. Without it all that is larger than the first candidates is
+expected to be just as good as they are.
+
 References:
     [Picheny2013] V. Picheny, T. Wagner, D. Ginsbourger. A benchmark of kriging-based infill criteria for
         noisy optimization. Structural and Multidisciplinary Optimization 48, 2013.
+    [White2022] C. White, M. Khodak, R. Tu, S. Shah, S. Bubeck, D. Dey. A deeper look at zero-cost proxies
+        for lightweight NAS. ICLR blog track, 2022.
 """
 
 from __future__ import annotations
@@ -46,13 +52,15 @@ class Learned:
     Attributes:
         scores: Map from its values to normal scores.
         model: What predicts scores; ``None`` when the objective is computed exactly.
-        muted: Features that it does not see: those that foretell another objective, or this one wrongly.
         tau: Kendall's tau of predictions for pairs of trials left out, at each trial's last report.
+        heard: Features that foretell it rightly so far.
+        muted: Features that it does not see: those that foretell another objective, or this one wrongly.
     """
 
     scores: RankNormal
     model: GaussianProcess | None
     tau: float | None
+    heard: Sequence[int] = ()
     muted: Sequence[int] = ()
 
 
@@ -65,7 +73,8 @@ class Surrogate:
         groups: Group of each of the ``d`` features.
         objectives: Number of objectives.
         exact: Numbers of the objectives that are computed.
-        linear: Features that foretell an objective, by its number.
+        foretelling: Features that foretell an objective, by its number.
+        trends: Features along which every objective has a trend.
         sample: Random candidates: what any of them is expected to reach is worth improving on.
     """
 
@@ -76,11 +85,13 @@ class Surrogate:
         groups: Sequence[int],
         objectives: int,
         exact: Sequence[int],
-        linear: Mapping[int, Sequence[int]] | None = None,
+        foretelling: Mapping[int, Sequence[int]] | None = None,
+        trends: Sequence[int] = (),
         sample: Sequence[Known] = (),
     ) -> None:
         self._describe = rows
-        self._linear = linear or {}
+        self._foretelling = foretelling or {}
+        self._trends = list(trends)
         self._objectives = objectives
         valued = [[seen for seen in trial if seen.values is not None] for trial in trials]
         last = [trial[-1] for trial in valued if trial]
@@ -117,7 +128,7 @@ class Surrogate:
                 table[:, column],
                 errors[:, column],
                 exactly=column in exact,
-                linear=self._linear.get(column, ()),
+                foretelling=self._foretelling.get(column, ()),
             )
             for column in range(objectives)
         ]
@@ -130,6 +141,11 @@ class Surrogate:
     def taus(self) -> list[float]:
         """Left-out rank correlation of each objective that is modelled."""
         return [learned.tau for learned in self.objectives if learned.tau is not None]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials that the models learned from."""
+        return int(self._is_end.sum())
 
     @property
     def rows(self) -> int:
@@ -203,20 +219,20 @@ class Surrogate:
         return believed
 
     def _learn(
-        self, X: Floats, y: Floats, errors: Floats, *, exactly: bool, linear: Sequence[int]
+        self, X: Floats, y: Floats, errors: Floats, *, exactly: bool, foretelling: Sequence[int]
     ) -> Learned:
         scores = RankNormal(y)
         if exactly:
             return Learned(scores, None, None)
         target = scores.forward(y)
         ends = self._is_end
-        heard = [column for column in linear if in_order(X[ends, column], target[ends])]
-        foretelling = {column for columns in self._linear.values() for column in columns}
-        silent = sorted(foretelling.difference(heard))
-        model = GaussianProcess(self._groups, linear=heard, trend=0.0)
+        heard = [column for column in foretelling if in_order(X[ends, column], target[ends])]
+        told = {column for columns in self._foretelling.values() for column in columns}
+        silent = sorted(told.difference(heard))
+        model = GaussianProcess(self._groups, linear=[*heard, *self._trends], trend=0.0)
         model.fit(muted(X, silent), target, scores.errors(y, errors))
         pairs, predicted = model.leave_pairs_out(self._trial)
-        return Learned(scores, model, pairs_tau(predicted, target[pairs]), silent)
+        return Learned(scores, model, pairs_tau(predicted, target[pairs]), heard, silent)
 
     def _learn_feasibility(self, trials: Sequence[Sequence[Observation]]) -> GaussianProcess | None:
         """A model of 0 for feasible trials, (1, 2] by rank for others, 2 for failed ones."""

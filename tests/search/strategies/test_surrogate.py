@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from nasplat.predict.features import Features
+from nasplat.predict.features import LOG_MACS, Features
 from nasplat.search.strategies import surrogate
 from nasplat.search.strategies.base import Observation
 from nasplat.search.strategies.pool import Known
@@ -123,6 +123,21 @@ def test_what_costs_more_than_all_results_so_far_is_worth_improving_on() -> None
     assert len(dear) > 10
     assert not unaware.guess(dear).gain().any()
     assert (aware.guess(dear).gain() > 0).all()
+
+
+def test_what_computes_more_is_expected_to_go_on_as_what_was_met() -> None:
+    listed = sorted(candidates(), key=cost)
+    trials = [  # more is better on the whole; only what costs least was met
+        [Observation(place, one, (-cost(one) + (0.3 if place % 2 else -0.3),))]
+        for place, one in enumerate(listed[:12])
+    ]
+    trend = features().columns.index(LOG_MACS)
+    plain = Surrogate(trials, features(), features().groups, 1, [])
+    along = Surrogate(trials, features(), features().groups, 1, [], trends=[trend])
+    largest, met = known(listed[-20:]), known(listed[:12])
+    best = along.guess(met).mean.min()
+    assert along.guess(largest).mean.max() < best  # minimised
+    assert along.guess(largest).mean.mean() < plain.guess(largest).mean.mean() - 0.3
 
 
 def test_a_lucky_result_is_believed_as_far_as_its_error_allows() -> None:
