@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 CHECKED := nasplat search_spaces predictors
 # Tests that take about as long as all others.
 HALF := tests/search_spaces $(wildcard tests/ops/test_[a-m]*.py)
+# Tests of what a clock says, run when the machine has nothing else to do.
+ALONE := tests/hardware/test_latency.py
 
 # One thread per process: trials run side by side.
 export OMP_NUM_THREADS ?= 1
@@ -41,8 +43,9 @@ test-all:  ## every test
 test test-all: $(STAMP)
 	@mkdir -p build  # two halves side by side, one for each core
 	$(BIN)/python -m pytest $(SELECTED) -p no:cacheprovider $(HALF) > build/half.log 2>&1 & half=$$!
-	$(BIN)/python -m pytest $(SELECTED) $(addprefix --ignore=,$(HALF)) || failed=1
+	$(BIN)/python -m pytest $(SELECTED) $(addprefix --ignore=,$(HALF) $(ALONE)) || failed=1
 	wait $$half || failed=1
+	$(BIN)/python -m pytest $(SELECTED) $(ALONE) || failed=1
 	cat build/half.log
 	exit $${failed:-0}
 
