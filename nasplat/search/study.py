@@ -181,7 +181,7 @@ class Study(StoredStudy):
             options=options,
             starts=self.settings.starts(self.space),
             fidelities=self.settings.fidelities,
-            timed=any(item["unit"] != "trials" for item in self.record.budget),
+            timed=Budget.from_json(self.record.budget).timed,
         )
 
     def _charge_proxies(self, seconds: float) -> None:
