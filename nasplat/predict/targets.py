@@ -14,14 +14,15 @@ Floats = NDArray[np.float64]
 
 
 END = 5
-"""Values at either end by which the map goes on beyond them."""
+"""Values at either end by which the map goes on beyond them, at least; else the half at that end."""
 
 
 class RankNormal:
     """Rank → normal quantile, fitted on observed values.
 
     Equal values share the mean of their ranks. Beyond the observed range the map goes on with the slope
-    at that end.
+    of the half at that end: a search collects values that are nearly equal to the best, and by their slope
+    alone nothing much better could be expected anywhere.
 
     Args:
         values: Observed values ``(n,)``, at least one, finite.
@@ -33,7 +34,8 @@ class RankNormal:
         scores = norm.ppf((rankdata(observed) - 0.375) / (len(observed) + 0.25))
         self.values, first = np.unique(observed, return_index=True)
         self.scores = scores[first]
-        self.slopes = self._slope(slice(0, END)), self._slope(slice(-END, None))
+        end = max(END, -(-len(self.values) // 2))
+        self.slopes = self._slope(slice(0, end)), self._slope(slice(-end, None))
 
     def forward(self, values: ArrayLike) -> Floats:
         """Normal scores of values, of any shape."""

@@ -43,11 +43,6 @@ class Budget:
 
     limits: tuple[Limit, ...]
 
-    @property
-    def timed(self) -> bool:
-        """Whether time is limited: of the search or of devices."""
-        return any(limit.unit != "trials" for limit in self.limits)
-
     def limit(self, unit: str) -> float | None:
         """The limit in a unit, or ``None``."""
         return next((limit.amount for limit in self.limits if limit.unit == unit), None)

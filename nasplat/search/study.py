@@ -181,7 +181,6 @@ class Study(StoredStudy):
             options=options,
             starts=self.settings.starts(self.space),
             fidelities=self.settings.fidelities,
-            timed=Budget.from_json(self.record.budget).timed,
         )
 
     def _charge_proxies(self, seconds: float) -> None:

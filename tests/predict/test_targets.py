@@ -25,6 +25,14 @@ def test_equal_values_have_equal_scores() -> None:
     assert first == second > third
 
 
+def test_many_values_that_are_as_good_as_the_best_do_not_end_all_hope() -> None:
+    spread = np.linspace(0.0, 1.0, 20)
+    alone, crowded = RankNormal(spread), RankNormal([*spread, *np.linspace(-1e-6, 0.0, 6)])
+    ahead = alone.scores[0] - 1.0
+    assert alone.backward(ahead) < -0.1
+    assert crowded.backward(crowded.scores[0] - 1.0) < -0.1
+
+
 def test_beyond_the_observed_range_the_map_goes_on() -> None:
     scores = RankNormal([0.0, 1.0, 2.0])
     beyond = scores.forward([-5.0, 0.0, 2.0, 7.0])

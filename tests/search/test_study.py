@@ -40,7 +40,9 @@ def test_a_search_ends_when_its_trials_are_spent(create: Create) -> None:
 def test_the_store_knows_what_each_trial_was_made_from(create: Create, strategy: str) -> None:
     study = create(budget="40trials", strategy=strategy)
     study.run()
-    made_from = [(t.number, parent) for t in study.trials() for parent in t.origin.get("parents", [])]
+    made_from = [
+        (t.number, parent) for t in study.trials() for parent in t.origin.get("parents", [])
+    ]
     assert made_from
     assert all(0 <= parent < number for number, parent in made_from)
 
@@ -163,14 +165,6 @@ def test_a_budget_of_device_hours_counts_all_device_time(create: Create) -> None
     seconds = sum(t.device_seconds for t in study.trials())
     assert limit["used"] * 3600 == pytest.approx(seconds, abs=0.004)
     assert 1.08 <= seconds < 2.5
-
-
-@pytest.mark.parametrize(
-    ("budget", "timed"),
-    [("0.5cpu-h", True), ("30min", True), ("6trials", False), ("6trials, 0.5h", True)],
-)
-def test_strategies_know_whether_time_is_counted(create: Create, budget: str, timed: bool) -> None:
-    assert create(budget=budget).strategy().timed is timed
 
 
 def test_a_spent_budget_is_said_and_can_be_extended(create: Create, storage: str) -> None:

@@ -101,13 +101,11 @@ class Strategy(ABC):
             it is drawn from.
         fidelities: Rungs at which trials report, rising, in the unit of ``Observation.fidelity``; a trial
             is complete at the last. Empty when trials are reported once.
-        timed: Whether the budget is one of time; else it counts trials, which then all cost the same.
     """
 
     name: ClassVar[str]
     starts: Sequence[tuple[str, Space]] = ()
     fidelities: Sequence[int] = ()
-    timed: bool = False
 
     def __init__(
         self,

@@ -8,12 +8,11 @@ those chosen before and of those under evaluation. Of a thousand genotypes that 
 decisions alone picks those that are built.
 
 The models must earn their say: it grows with the rank correlation of pairs of trials that are left out,
-and where it is short of 1, some places of a batch go to plain variation of the best results and to random
-candidates instead. Results count as far as their standard errors allow.
+and in its stead there is plain variation of the best results, and random candidates. One candidate in ten
+comes from there in any case. Results count as far as their standard errors allow.
 
-Where trials are counted, the models have a trend along what a candidate computes, so that larger ones than
-any so far are soon looked at, and few first candidates do. Where time is counted, larger ones would take it
-from several others before anything is known of them: there is no trend, and there are more first candidates.
+The models have a trend along what a candidate computes: larger ones than any so far are soon looked at, yet
+no more than twice as large, because the largest of a space take the time of hundreds of others.
 
 Earlier searches of any task and space can inform the models [Mills2023]. They choose the first of the spread
 candidates; where half of the first results came in the order that they foretold, the other half is left
@@ -57,8 +56,6 @@ Floats = NDArray[np.float64]
 
 BEYOND = 4.0
 """What may be spent on going beyond the first rung, in shares of what was spent up to it."""
-FIRST, FIRST_TIMED = 6, 10
-"""Candidates before anything is modelled, where trials and where time is counted."""
 DRAWN = 4000
 """Random genotypes that are looked at, at most."""
 FRESH = 16
@@ -70,7 +67,9 @@ REFINED = 8
 LEAST = 4
 """Candidates for which a pool is built at least: who is asked for one chooses it as well as five."""
 FULL_SAY, NO_SAY = 0.35, 0.05
-"""Left-out Kendall's tau from which the models decide alone, and at which they decide nothing."""
+"""Left-out Kendall's tau from which the models have most of the say, and at which they have none."""
+MOST = 0.9
+"""Share of the candidates that models decide at most: they are sure of what they never saw, too."""
 
 
 class Guided(Strategy):
@@ -78,8 +77,7 @@ class Guided(Strategy):
 
     Args:
         space: As for every strategy; so are the other arguments not listed here.
-        first: Candidates before anything is modelled, at least 2; left out, :data:`FIRST`, and
-            :data:`FIRST_TIMED` where time is counted.
+        first: Candidates before anything is modelled, at least 2.
         drawn: Random genotypes that are looked at, besides :data:`FRESH` for each trial.
         varied: Variations of the best results that are looked at, about.
         refined: Variations of the most promising of the pool, for each of two refinements.
@@ -95,7 +93,7 @@ class Guided(Strategy):
         self,
         space: Any,
         *,
-        first: int | None = None,
+        first: int = 6,
         drawn: int = 500,
         varied: int = 500,
         refined: int = 240,
@@ -105,12 +103,12 @@ class Guided(Strategy):
         **options: Any,
     ) -> None:
         super().__init__(space, **options)
-        if (first is not None and first < 2) or min(drawn, varied, refined, built) < 0:
+        if first < 2 or min(drawn, varied, refined, built) < 0:
             raise UsageError(
                 "guided needs at least 2 first candidates and a pool of sizes from 0, "
                 f"got {first=}, {drawn=}, {varied=}, {refined=}, {built=}"
             )
-        self._wanted_first = first
+        self.first = first
         self.drawn = drawn
         self.varied = varied
         self.refined = refined
@@ -123,11 +121,6 @@ class Guided(Strategy):
         self.extra = extra
         self.transfer = list(transfer)
         self._learned: tuple[int, Surrogate | None] = (-1, None)
-
-    @property
-    def first(self) -> int:
-        """Candidates before anything is modelled."""
-        return self._wanted_first or (FIRST_TIMED if self.timed else FIRST)
 
     def propose(self, turn: Turn) -> None:
         with one_thread():
@@ -242,7 +235,7 @@ class Guided(Strategy):
     @property
     def _trends(self) -> list[int]:
         """The features along which models have a trend."""
-        columns = () if self.timed else self._pool.features.columns
+        columns = self._pool.features.columns
         return [number for number, name in enumerate(columns) if name == LOG_MACS]
 
     @property
@@ -403,7 +396,7 @@ class Guided(Strategy):
 
 
 def _say(taus: Sequence[float], trials: int) -> float:
-    """Share of a batch that the models decide, in [0, 1].
+    """Share of the candidates that the models decide, in [0, :data:`MOST`].
 
     On few trials chance takes from tau as easily as it adds, above all where results are noisy: models are
     judged by the best that can be believed of them, one deviation above what was measured.
@@ -415,4 +408,4 @@ def _say(taus: Sequence[float], trials: int) -> float:
     if not taus:
         return 1.0
     tau = min(taus) + chance(trials)
-    return float(np.clip((tau - NO_SAY) / (FULL_SAY - NO_SAY), 0.0, 1.0))
+    return float(np.clip((tau - NO_SAY) / (FULL_SAY - NO_SAY), 0.0, MOST))

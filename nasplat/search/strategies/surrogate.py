@@ -6,7 +6,8 @@ met. Objectives that follow from the candidate alone are computed, not learned.
 
 What computes more is mostly better, beyond what was met as well [White2022]: models can have a linear trend
 along such features, as steep as the results are. Without it all that is larger than the first candidates is
-expected to be just as good as they are.
+expected to be just as good as they are. It goes on to twice the largest that was met: what is larger still
+is expected to be as good as that, so that sizes double at a time and not a hundredfold.
 
 References:
     [Picheny2013] V. Picheny, T. Wagner, D. Ginsbourger. A benchmark of kriging-based infill criteria for
@@ -17,6 +18,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +44,8 @@ Floats = NDArray[np.float64]
 Describe = Callable[[Sequence["Candidate"]], Floats]
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
+STEP = math.log(2.0)
+"""How far a trend goes on beyond what was met, in the unit of its feature, a logarithm."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -74,7 +78,7 @@ class Surrogate:
         objectives: Number of objectives.
         exact: Numbers of the objectives that are computed.
         foretelling: Features that foretell an objective, by its number.
-        trends: Features along which every objective has a trend.
+        trends: Features along which every objective has a trend, logarithms of sizes.
         sample: Random candidates: what any of them is expected to reach is worth improving on.
     """
 
@@ -117,6 +121,7 @@ class Surrogate:
         self._several = bool(np.ptp(fidelities) > 0)
         self._top = float(fidelities.max())
         X = rows([reports[row][1].candidate for row in kept])
+        self._farthest = X[:, self._trends].max(0) + STEP
         self._groups = [*groups]
         if self._several:
             X = np.hstack([X, fidelities[:, None]])
@@ -171,7 +176,9 @@ class Surrogate:
         return [float(learned.scores.backward(score)) for learned, score in pairs]
 
     def _at_top(self, X: Floats) -> Floats:
-        """Rows of features as the models take them, at the highest fidelity met."""
+        """Rows of features as the models are asked: at the highest fidelity, no trend beyond its end."""
+        X = X.copy()
+        X[:, self._trends] = np.minimum(X[:, self._trends], self._farthest)
         return np.hstack([X, np.full((len(X), 1), self._top)]) if self._several else X
 
     def _expected(self, X: Floats, known: Sequence[Known]) -> tuple[Floats, list[Posterior | None]]:

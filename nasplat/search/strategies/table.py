@@ -82,7 +82,6 @@ def make_strategy(
     options: Mapping[str, Any] | None = None,
     starts: Sequence[tuple[str, Space]] = (),
     fidelities: Sequence[int] = (),
-    timed: bool = False,
 ) -> Strategy:
     """Make a strategy by name.
 
@@ -96,7 +95,6 @@ def make_strategy(
         options: Settings of this strategy, such as ``{"population": 50}``.
         starts: As ``Strategy.starts``.
         fidelities: As ``Strategy.fidelities``.
-        timed: As ``Strategy.timed``.
 
     Raises:
         UsageError: The name is not known, or an option is not one of this strategy.
@@ -112,7 +110,6 @@ def make_strategy(
     made = found(space, objectives=objectives, seed=seed, cheap=cheap, exact=exact, **given)
     made.starts = tuple(starts)
     made.fidelities = tuple(fidelities)
-    made.timed = timed
     return made
 
 

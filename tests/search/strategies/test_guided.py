@@ -65,7 +65,7 @@ def test_it_says_how_well_it_predicts() -> None:
     assert quality is not None
     assert quality["kendall_tau"] == min(quality["kendall_tau_by_objective"]) > 0.4
     assert quality["fitted_on"] == len(search.told)
-    assert quality["say"] == 1.0
+    assert quality["say"] == 0.9
     assert quality["target"] in ("objective 0", "objective 1")
 
 
@@ -94,20 +94,7 @@ def test_on_few_results_a_model_has_the_benefit_of_the_doubt() -> None:
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.6 and shares[-1] == 0.0
     assert _say([-0.5], 7) == 0.0
-    assert _say([0.6], 400) == 1.0
-
-
-@pytest.mark.parametrize("timed", [False, True])
-def test_where_time_is_counted_there_is_no_trend_and_more_is_tried_first(timed: bool) -> None:
-    strategy = Guided(some_space(), objectives=1, drawn=32, varied=32, refined=16)
-    strategy.timed = timed
-    search = Search(strategy, 1)
-    search.run(15)
-    steps = [proposal.origin["step"].partition(",")[0] for proposal in search.proposals]
-    assert steps.count("first") == (10 if timed else 6)
-    surrogate = strategy._surrogate()
-    assert surrogate is not None and surrogate.objectives[0].model is not None
-    assert len(surrogate.objectives[0].model.linear) == (0 if timed else 1)
+    assert _say([0.6], 400) == 0.9
 
 
 def test_exact_objectives_are_computed_and_not_learned() -> None:
@@ -274,10 +261,10 @@ def test_the_recipe_is_searched_with_the_architecture() -> None:
     found = {}
     for make in (Guided, Random):
         bests = []
-        for seed in range(3):
+        for seed in range(6):
             search = Search(make(space, seed=seed), 1)
             search.run(
-                12, lambda number, candidate: Observation(number, candidate, (loss(candidate),))
+                24, lambda number, candidate: Observation(number, candidate, (loss(candidate),))
             )
             digests = [one.candidate.digest for one in search.proposals]
             assert len(set(digests)) <= 8 < len(digests)

@@ -140,6 +140,16 @@ def test_what_computes_more_is_expected_to_go_on_as_what_was_met() -> None:
     assert along.guess(largest).mean.mean() < plain.guess(largest).mean.mean() - 0.3
 
 
+def test_a_trend_goes_on_to_twice_what_was_met() -> None:
+    one = candidates()[0]
+    trials = [[Observation(place, one, (-place / 8,))] for place in range(9)]
+    rows = np.log(2.0) * np.arange(9.0)[:, None] / 2  # from 1 to 16
+    along = Surrogate(trials, lambda seen: rows, [0], 1, [], trends=[0])
+    asked = [Known(one.genotype, np.log([size]), {}, 0.0) for size in (16.0, 24.0, 32.0, 64.0, 1e4)]
+    mean = along.guess(asked).mean[:, 0]
+    assert mean[0] > mean[1] > mean[2] == pytest.approx(mean[3:])  # minimised
+
+
 def test_a_lucky_result_is_believed_as_far_as_its_error_allows() -> None:
     """Of candidates that are alike, one that was measured with a large error does not stand out."""
     listed = candidates()[:40]
