@@ -176,13 +176,13 @@ class Surrogate:
         return [float(learned.scores.backward(score)) for learned, score in pairs]
 
     def _at_top(self, X: Floats) -> Floats:
-        """Rows of features as the models are asked: at the highest fidelity, no trend beyond its end."""
-        X = X.copy()
-        X[:, self._trends] = np.minimum(X[:, self._trends], self._farthest)
+        """Rows of features as the models take them, at the highest fidelity met."""
         return np.hstack([X, np.full((len(X), 1), self._top)]) if self._several else X
 
     def _expected(self, X: Floats, known: Sequence[Known]) -> tuple[Floats, list[Posterior | None]]:
-        """Normal scores of candidates that are described by ``X``, ``(n, m)``, and how sure they are."""
+        """Normal scores of candidates that ``X`` describes, ``(n, m)``, and how sure they are."""
+        X = X.copy()
+        X[:, self._trends] = np.minimum(X[:, self._trends], self._farthest)
         mean = np.zeros((len(known), self._objectives))
         posteriors: list[Posterior | None] = []
         for column, learned in enumerate(self.objectives):

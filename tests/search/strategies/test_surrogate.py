@@ -150,6 +150,18 @@ def test_a_trend_goes_on_to_twice_what_was_met() -> None:
     assert mean[0] > mean[1] > mean[2] == pytest.approx(mean[3:])  # minimised
 
 
+def test_whether_a_large_candidate_is_feasible_is_asked_at_its_own_size() -> None:
+    one = candidates()[0]
+    trials = [
+        [Observation(place, one, (0.1 * place,), max(0.0, place - 6.0))] for place in range(9)
+    ]
+    rows = np.log(2.0) * np.arange(9.0)[:, None] / 2
+    plain = Surrogate(trials, lambda seen: rows[: len(seen)], [0], 1, [])
+    along = Surrogate(trials, lambda seen: rows[: len(seen)], [0], 1, [], trends=[0])
+    asked = [Known(one.genotype, np.log([size]), {}, 0.0) for size in (8.0, 64.0, 1e4)]
+    assert along.guess(asked).feasible == pytest.approx(plain.guess(asked).feasible)
+
+
 def test_a_lucky_result_is_believed_as_far_as_its_error_allows() -> None:
     """Of candidates that are alike, one that was measured with a large error does not stand out."""
     listed = candidates()[:40]
