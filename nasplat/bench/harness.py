@@ -9,6 +9,7 @@ could not change what is told of it. It knows no strategy in particular and stor
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -143,6 +144,8 @@ class _Run:
         self.price = {rung: _price(table, rung, self.rungs[-1]) for rung in self.rungs}
         self.trials: list[Candidate] = []
         self.reached: dict[int, int] = {}
+        self.paid: defaultdict[int, float] = defaultdict(float)
+        """Of each trial, its share of what was spent where fidelities are paid by their time."""
         self.spent = 0.0
         self.optimum = problem.optimum
         self.ended = False
@@ -245,6 +248,7 @@ class _Run:
                 values,
                 fidelity=rung,
                 final=last or values is None,
+                seconds=self.paid[number],
             )
         )
         return values is not None and not last
@@ -262,7 +266,15 @@ class _Run:
         goes_on = rung_verdict(list(at_rung[rung].values()), values, ETA)
         at_rung[rung][number] = values
         if not goes_on:
-            strategy.tell(Observation(number, self.trials[number], values, fidelity=rung))
+            strategy.tell(
+                Observation(
+                    number,
+                    self.trials[number],
+                    values,
+                    fidelity=rung,
+                    seconds=self.paid[number],
+                )
+            )
         return goes_on
 
     def _report(self, number: int, rung: int) -> tuple[float, ...] | None:
@@ -276,6 +288,7 @@ class _Run:
             before = self.reached.get(number)
             if before is not None and self.table.continues:
                 price -= self.price[before][row]
+            self.paid[number] += float(price)
             self.spent += float(price)
         self.trace.note(row, rung, self.spent, met)
         if rung == self.rungs[-1] and self.optimum is not None and met[0] <= self.optimum:

@@ -47,6 +47,11 @@ class Budget:
         """The limit in a unit, or ``None``."""
         return next((limit.amount for limit in self.limits if limit.unit == unit), None)
 
+    @property
+    def counts_time(self) -> bool:
+        """Whether a limit is in time: of a device or of the search."""
+        return any(limit.unit != "trials" for limit in self.limits)
+
     def spent(self, used: Mapping[str, float]) -> Limit | None:
         """The first limit that ``used`` reaches, or ``None``."""
         return next(

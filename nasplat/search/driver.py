@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +62,7 @@ class _Running:
     attempt: int
     metrics: dict[str, float]
     fidelity: int = 0
+    seconds: float = 0.0
     broken: str = ""
 
 
@@ -169,6 +170,7 @@ class StudyDriver:
         item = self._running[trial]
         item.metrics.update(report.metrics)
         item.fidelity = max(item.fidelity, report.fidelity)
+        item.seconds += report.seconds * self.share
         self.meter.start(trial)
         self.store.report(
             self.study.name,
@@ -263,6 +265,7 @@ class StudyDriver:
                 record.attempt,
                 known_metrics(record),
                 record.fidelity or 0,
+                record.device_seconds,
             ),
         )
         return self._running[number].job
@@ -394,7 +397,7 @@ class StudyDriver:
         if report.fidelity == 0 or values is None or last:
             return Verdict.CONTINUE
         others = self.history.at_rung(report.fidelity, trial, values)
-        self._tell(trial, item.candidate, item.metrics, report.fidelity, final=False)
+        self._tell(trial, item.candidate, item.metrics, report.fidelity, item.seconds, final=False)
         wanted = self.strategy.promote([trial], 1)
         if wanted is None and rung_verdict(others, values, self.settings.eta):
             return Verdict.CONTINUE
@@ -430,10 +433,8 @@ class StudyDriver:
         )
         self.history.count(TrialState.RUNNING, -1)
         self.history.count(state)
-        failed = state is TrialState.FAILED
-        self._tell(
-            trial, item.candidate, {} if failed else item.metrics, item.fidelity or 1, final=True
-        )
+        metrics = {} if state is TrialState.FAILED else item.metrics
+        self._tell(trial, item.candidate, metrics, item.fidelity or 1, item.seconds, final=True)
         self._keep_quality()
 
     def _tell(
@@ -442,6 +443,7 @@ class StudyDriver:
         candidate: Candidate,
         metrics: Mapping[str, float],
         fidelity: int,
+        seconds: float,
         *,
         final: bool,
     ) -> None:
@@ -454,6 +456,7 @@ class StudyDriver:
                 errors=self.history.errors(metrics),
                 fidelity=fidelity,
                 final=final,
+                seconds=seconds if self.budget.counts_time else 0.0,
             )
         )
 
@@ -506,22 +509,31 @@ class StudyDriver:
             self.history.count(trial.state)
             if trial.failure is not None:
                 self.history.failures[str(trial.failure)] += 1
+        seconds: defaultdict[int, float] = defaultdict(float)
         for report in self.store.reports(name):
-            self._retell(report)
+            seconds[report.number] += report.device_seconds
+            self._retell(report, seconds[report.number])
         for trial in ended:
             metrics = {} if trial.state is TrialState.FAILED else known_metrics(trial)
             if trial.state is TrialState.COMPLETE:
                 self.history.complete(trial.number, metrics)
             candidate = self._candidates[trial.number]
-            self._tell(trial.number, candidate, metrics, trial.fidelity or 1, final=True)
+            self._tell(
+                trial.number,
+                candidate,
+                metrics,
+                trial.fidelity or 1,
+                trial.device_seconds,
+                final=True,
+            )
         self._waiting = [trial.number for trial in waiting]
 
-    def _retell(self, report: ReportRecord) -> None:
-        """Tell the strategy what a trial reached at a rung, as when it was reported."""
+    def _retell(self, report: ReportRecord, seconds: float) -> None:
+        """Tell the strategy what a trial reached at a rung, and in how long, as when it was reported."""
         candidate = self._candidates[report.number]
         metrics = {**candidate.cost.as_dict(), **report.metrics}
         values = self.history.values(metrics)
         if values is None or not 0 < report.fidelity < self.settings.fidelities[-1]:
             return
         self.history.at_rung(report.fidelity, report.number, values)
-        self._tell(report.number, candidate, metrics, report.fidelity, final=False)
+        self._tell(report.number, candidate, metrics, report.fidelity, seconds, final=False)

@@ -95,6 +95,51 @@ def test_a_strategy_may_decide_who_goes_on_at_rungs(create: Create, tmp_path: Pa
     assert all(t.message == "given up at 1 epochs" and t.fidelity == 1 for t in given_up)
 
 
+LISTENING = """
+from pathlib import Path
+from nasplat.search.strategies.random import Random
+
+class Listening(Random):
+    def tell(self, observation):
+        with Path(__file__).with_suffix(".log").open("a") as log:
+            print(observation.number, observation.fidelity, observation.seconds, file=log)
+        super().tell(observation)
+"""
+
+
+@pytest.mark.parametrize(("budget", "more"), [("6trials", "7trials"), ("6trials,1h", "7trials,1h")])
+def test_a_strategy_hears_how_long_trials_took_where_time_is_paid(
+    create: Create, tmp_path: Path, storage: str, budget: str, more: str
+) -> None:
+    """So far, rung by rung, and the same again when the search is taken up."""
+    file = tmp_path / "listening.py"
+    file.write_text(LISTENING, encoding="utf-8")
+    evaluator = {"seconds": 0.002}
+    study = create(budget=budget, strategy=f"{file}:Listening", constraints=[], evaluator=evaluator)
+    study.run()
+
+    def heard() -> list[tuple[int, ...]]:
+        lines = file.with_suffix(".log").read_text(encoding="utf-8").splitlines()
+        file.with_suffix(".log").unlink()
+        return sorted(tuple(round(1e6 * float(part)) for part in line.split()) for line in lines)
+
+    before = heard()
+    paid = {t.number: round(1e6 * t.device_seconds) for t in study.trials()}
+    assert min(paid.values()) > 0
+    for number, total in paid.items():
+        told = [seconds for trial, _, seconds in before if trial == 1e6 * number]
+        if "h" in budget:
+            assert told[0] > 0 and told == sorted(told) and abs(told[-1] - total) <= len(told)
+        else:
+            assert set(told) == {0}
+    again = Study.load("s", storage)
+    again.extend(more)
+    again.run()
+    after = [line for line in heard() if line[0] < 6e6]
+    assert [line[:2] for line in after] == [line[:2] for line in before]
+    assert all(abs(a[2] - b[2]) <= 9 for a, b in zip(after, before, strict=True))
+
+
 def test_one_seed_gives_one_search(create: Create, tmp_path: object) -> None:
     one = create("one", storage=f"sqlite:///{tmp_path}/1.db", seed=3)
     two = create("two", storage=f"sqlite:///{tmp_path}/2.db", seed=3)

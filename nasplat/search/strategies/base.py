@@ -70,8 +70,10 @@ class Observation:
         values: One value for each objective, all to be minimised; ``None`` when the trial failed.
         violation: Sum by which constraints are broken; 0 is feasible.
         errors: Standard error of each value, 0 where nothing is known of it; ``None`` stands for zeros.
-        fidelity: How much was spent on it, such as epochs; comparable within a study.
+        fidelity: How much it was trained, such as epochs; comparable within a study.
         final: Whether nothing more will be reported of this trial.
+        seconds: Device time that it took so far; 0 where it took none of its own, or where the budget
+            does not count time.
     """
 
     number: int
@@ -81,6 +83,7 @@ class Observation:
     fidelity: int = 1
     final: bool = True
     errors: tuple[float, ...] | None = None
+    seconds: float = 0.0
 
 
 class Strategy(ABC):

@@ -1,4 +1,9 @@
-"""What is predicted of a list of candidates, and what each of them would add to the front."""
+"""What is predicted of a list of candidates, and what each of them would add to the front.
+
+References:
+    [Snoek2012] J. Snoek, H. Larochelle, R. P. Adams. Practical Bayesian optimization of machine learning
+        algorithms. NeurIPS 2012. (Expected improvement per second.)
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,7 @@ class Guess:
     Attributes:
         mean: Predicted normal scores, ``(n, m)``.
         feasible: Probability that a candidate is feasible, ``(n,)``.
+        seconds: Device time that a candidate is expected to take, ``(n,)``, above 0.
     """
 
     def __init__(
@@ -33,21 +39,23 @@ class Guess:
         front: Floats,
         scales: Sequence[RankNormal],
         reference: Floats,
+        seconds: Floats,
     ) -> None:
         self.mean = mean
         self.feasible = feasible
+        self.seconds = seconds
         self._posteriors = posteriors
         self._front = front
         self._scales = scales
         self._reference = reference
 
     def gain(self) -> Floats:
-        """Expected improvement times the probability of feasibility, ``(n,)``.
+        """Expected improvement times the probability of feasibility, for each second, ``(n,)`` [Snoek2012].
 
-        While nothing feasible is known, the probability of feasibility alone.
+        While nothing feasible is known, the probability of feasibility takes the place of their product.
         """
         if len(self._front) == 0:
-            return self.feasible
+            return self.feasible / self.seconds
         nothing = np.zeros(len(self.mean))
         std = np.stack([nothing if one is None else one.std for one in self._posteriors], axis=1)
         scores = self.mean[:, :, None] + std[:, :, None] * _NODES
@@ -55,7 +63,7 @@ class Guess:
             [scale.backward(scores[:, axis]) for axis, scale in enumerate(self._scales)], axis=1
         )
         boxes = OpenBoxes(self._front, self._reference)
-        return boxes.expected_improvement(values, _WEIGHTS) * self.feasible
+        return boxes.expected_improvement(values, _WEIGHTS) * self.feasible / self.seconds
 
     def believe(self, row: int) -> None:
         """Take the prediction of a candidate for its result."""

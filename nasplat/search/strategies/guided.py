@@ -3,8 +3,9 @@
 A few first candidates, none of them among the largest, half of them spread. Then, for each turn: one
 Gaussian process for each objective on features of the typed graph; a pool of random candidates and of
 variations of the best results, twice refined around the most promising; expected hypervolume improvement,
-times the probability of feasibility; and a batch chosen one by one, each time believing the predictions of
-those chosen before and of those under evaluation. Of a thousand genotypes that are looked at, a model of the
+times the probability of feasibility, for each second of device time where the budget counts time; and a
+batch chosen one by one, each time believing the predictions of those chosen before and of those under
+evaluation. Of a thousand genotypes that are looked at, a model of the
 decisions alone picks those that are built.
 
 The models must earn their say: it grows with the rank correlation of pairs of trials that are left out,

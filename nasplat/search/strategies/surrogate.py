@@ -1,8 +1,9 @@
-"""What ``guided`` learns: one Gaussian process for each objective, one for feasibility, and how far to trust.
+"""What ``guided`` learns: a Gaussian process for each objective, for feasibility and for the time it takes.
 
 Targets go through rank → normal. Every report of a trial is a row, with its fidelity as a feature of its
 own group: the models learn from rungs what more training brings, and are asked at the highest fidelity
-met. Objectives that follow from the candidate alone are computed, not learned.
+met. Objectives that follow from the candidate alone are computed, not learned. How well each model orders
+trials that are left out says how far to trust it.
 
 What computes more is mostly better, beyond what was met as well [White2022]: models can have a linear trend
 along such features, as steep as the results are. Without it all that is larger than the first candidates is
@@ -141,6 +142,7 @@ class Surrogate:
         self._feasible = np.array([seen.violation <= 0 for seen in last])
         self._reference = self._beyond([one for one in sample if one.violation <= 0])
         self._feasibility = self._learn_feasibility(trials)
+        self._seconds = self._learn_seconds(X, [reports[row][1].seconds for row in kept])
 
     @property
     def taus(self) -> list[float]:
@@ -168,7 +170,10 @@ class Surrogate:
             feasible = ndtr((0.5 - centre) / np.sqrt(deviation**2 + noise**2 + 1e-6))
         scales = [learned.scores for learned in self.objectives]
         front = self._values[self._feasible]
-        return Guess(mean, posteriors, feasible, front, scales, self._reference)
+        seconds = np.ones(len(known))
+        if self._seconds is not None:
+            seconds = np.exp(self._seconds.predict(X)[0])
+        return Guess(mean, posteriors, feasible, front, scales, self._reference, seconds)
 
     def values(self, scores: Floats) -> list[float]:
         """Normal scores of one candidate, ``(m,)``, back as objective values."""
@@ -258,6 +263,16 @@ class Surrogate:
         X = self._at_top(self._describe([seen.candidate for seen in last]))
         model = GaussianProcess(self._groups, trend=0.0)
         model.fit(X, target)
+        return model
+
+    def _learn_seconds(self, X: Floats, seconds: Sequence[float]) -> GaussianProcess | None:
+        """A model of the logarithm of device time, of the trials that took some; ``None``: all are alike."""
+        taken = np.array(seconds)
+        timed = taken > 0
+        if len(np.unique(taken[timed])) < 2:
+            return None
+        model = GaussianProcess(self._groups, linear=self._trends, trend=0.0)
+        model.fit(X[timed], np.log(taken[timed]))
         return model
 
 

@@ -240,11 +240,11 @@ def test_what_is_no_earlier_search_is_refused() -> None:
         Guided(some_space(), transfer="flowers")  # type: ignore[arg-type]  # as --option gives it
 
 
-def test_the_recipe_is_searched_with_the_architecture() -> None:
-    """One network in many recipes is many candidates, and the best rate follows from the network."""
+def trained_space() -> Space:
+    """Eight networks, each in many recipes."""
     body = Conv(channels=Choice(4, 8, 12, 16), kernel=Choice(1, 3)) >> ClassifierHead(classes=10)
     rates = {"lr": Float(1e-4, 1e-1, log=True), "weight_decay": Choice(0.0, 0.05, 0.1)}
-    space = Space(
+    return Space(
         body,
         {"image": Image(1, 8, 8)},
         {"logits": Logits(10)},
@@ -253,21 +253,50 @@ def test_the_recipe_is_searched_with_the_architecture() -> None:
         check=None,
     )
 
-    def loss(candidate: Candidate) -> float:
-        best = -1.5 - 0.1 * candidate.genotype["conv.channels"]
-        away = math.log10(candidate.recipe["lr"]) - best
-        return away**2 + candidate.recipe["weight_decay"]
 
+def recipe_loss(candidate: Candidate) -> float:
+    """Least where the rate suits the width and nothing decays; the kernel does not matter."""
+    best = -1.5 - 0.1 * candidate.genotype["conv.channels"]
+    away = math.log10(candidate.recipe["lr"]) - best
+    return away**2 + candidate.recipe["weight_decay"]
+
+
+def test_the_recipe_is_searched_with_the_architecture() -> None:
+    """One network in many recipes is many candidates, and the best rate follows from the network."""
+    space = trained_space()
     found = {}
     for make in (Guided, Random):
         bests = []
         for seed in range(6):
             search = Search(make(space, seed=seed), 1)
             search.run(
-                24, lambda number, candidate: Observation(number, candidate, (loss(candidate),))
+                24,
+                lambda number, candidate: Observation(number, candidate, (recipe_loss(candidate),)),
             )
             digests = [one.candidate.digest for one in search.proposals]
             assert len(set(digests)) <= 8 < len(digests)
-            bests.append(min(loss(one.candidate) for one in search.proposals))
+            bests.append(min(recipe_loss(one.candidate) for one in search.proposals))
         found[make] = statistics.median(bests)
     assert found[Guided] < 0.3 * found[Random]
+
+
+def test_where_time_is_paid_it_goes_to_what_is_quick() -> None:
+    """Of two kernels that are equally good, one takes ten times as long."""
+
+    def is_slow(candidate: Candidate) -> bool:
+        return candidate.genotype["conv.kernel"] == 3
+
+    def paid(number: int, one: Candidate) -> Observation:
+        return Observation(number, one, (recipe_loss(one),), seconds=10.0 if is_slow(one) else 1.0)
+
+    def free(number: int, one: Candidate) -> Observation:
+        return Observation(number, one, (recipe_loss(one),))
+
+    slow = {}
+    for told in (paid, free):
+        slow[told] = 0
+        for seed in range(4):
+            search = Search(Guided(trained_space(), seed=seed), 1)
+            search.run(20, told)
+            slow[told] += sum(is_slow(one.candidate) for one in search.proposals[6:])
+    assert slow[paid] < 0.5 * slow[free]

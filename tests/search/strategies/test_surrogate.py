@@ -179,3 +179,25 @@ def test_a_lucky_result_is_believed_as_far_as_its_error_allows() -> None:
     doubted, believed = front(5.0), front(0.0)
     assert doubted > believed
     assert doubted > sorted(values)[5]
+
+
+def test_of_what_is_as_good_the_quicker_gains_more() -> None:
+    middle = np.median([cost(one) for one in candidates()])
+    seconds = {one.digest: 30.0 if cost(one) > middle else 3.0 for one in candidates()}
+    untimed = [[Observation(place, one, (cost(one),))] for place, one in enumerate(candidates())]
+    timed = [[replace(seen, seconds=seconds[seen.candidate.digest])] for (seen,) in untimed]
+    asked = known(candidates()[::2])
+    plain, quick = learned(untimed[1::2]).guess(asked), learned(timed[1::2]).guess(asked)
+    slow = np.array([seconds[one.digest] > 10 for one in candidates()[::2]])
+    assert np.median(quick.seconds[slow]) > 5 * np.median(quick.seconds[~slow])
+    assert np.allclose(quick.gain() * quick.seconds, plain.gain())
+
+
+@pytest.mark.parametrize("taken", [0.0, 7.0])
+def test_where_nothing_is_known_of_time_all_take_as_long(taken: float) -> None:
+    """Results that were taken over took none, and say nothing of those that will be trained."""
+    trials = [
+        [Observation(place, one, (cost(one),), seconds=0.0 if place % 2 else taken)]
+        for place, one in enumerate(candidates())
+    ]
+    assert (learned(trials).guess(known(candidates())).seconds == 1.0).all()
