@@ -5,8 +5,8 @@ Gaussian process for each objective on features of the typed graph; a pool of ra
 variations of the best results, twice refined around the most promising; expected hypervolume improvement,
 times the probability of feasibility, for each second of device time where the budget counts time; and a
 batch chosen one by one, each time believing the predictions of those chosen before and of those under
-evaluation. Of a thousand genotypes that are looked at, a model of the
-decisions alone picks those that are built.
+evaluation. Of a thousand genotypes that are looked at, a model of the decisions alone picks those that are
+built.
 
 The models must earn their say: it grows with the rank correlation of pairs of trials that are left out,
 and in its stead there is plain variation of the best results, and random candidates. One candidate in ten
