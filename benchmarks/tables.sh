@@ -13,15 +13,16 @@ seeds=${SEEDS:-20}
 processes=${PROCESSES:-2}
 nasplat=${NASPLAT:-nasplat}
 quick=guided,optuna-random,optuna-tpe,optuna-tpe-multivariate,optuna-nsga2,regularised-evolution,local-search
-slow=optuna-gp,bananas  # seconds for each proposal: a part of the seeds, up to 100 evaluations
+slow=optuna-gp,bananas  # seconds for each proposal: a quarter of the seeds, up to 100 evaluations
+several=bananas  # of several objectives: there Optuna GP takes minutes for each search
 
 run() {  # TABLE EVALUATIONS BATCH OPTION...
-  local table=$1 evaluations=$2 batch=$3 part=4
+  local table=$1 evaluations=$2 batch=$3 peers=$slow
   shift 3
-  [[ "$*" != *,* ]] || part=10  # with several objectives, minutes for each search
+  [[ "$*" != *,* ]] || peers=$several
   echo "== $table $*"
   set -- "$table" --processes "$processes" --quiet "$@"
-  "$nasplat" bench run "$@" --strategy "$slow" --seeds "$(((seeds + part - 1) / part))" \
+  "$nasplat" bench run "$@" --strategy "$peers" --seeds "$(((seeds + 3) / 4))" \
     --evaluations "$((evaluations < 100 ? evaluations : 100))" > /dev/null
   "$nasplat" bench run "$@" --strategy "$quick" --seeds "$seeds" --evaluations "$evaluations" \
     --batch "$batch"
