@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-BEYOND = 4.0
+BEYOND = 2.0
 """What may be spent on going beyond the first rung, in shares of what was spent up to it."""
 DRAWN = 4000
 """Random genotypes that are looked at, at most."""
