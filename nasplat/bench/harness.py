@@ -241,16 +241,7 @@ class _Run:
         values = self._report(number, rung)
         last = rung == self.rungs[-1]
         self.reached[number] = rung
-        strategy.tell(
-            Observation(
-                number,
-                self.trials[number],
-                values,
-                fidelity=rung,
-                final=last or values is None,
-                seconds=self.paid[number],
-            )
-        )
+        self._tell(strategy, number, values, final=last or values is None)
         return values is not None and not last
 
     def _halved(
@@ -266,16 +257,23 @@ class _Run:
         goes_on = rung_verdict(list(at_rung[rung].values()), values, ETA)
         at_rung[rung][number] = values
         if not goes_on:
-            strategy.tell(
-                Observation(
-                    number,
-                    self.trials[number],
-                    values,
-                    fidelity=rung,
-                    seconds=self.paid[number],
-                )
-            )
+            self._tell(strategy, number, values, final=True)
         return goes_on
+
+    def _tell(
+        self, strategy: Strategy, number: int, values: tuple[float, ...] | None, *, final: bool
+    ) -> None:
+        """Tell the strategy what a trial met where it has come to, and what was paid for it so far."""
+        strategy.tell(
+            Observation(
+                number,
+                self.trials[number],
+                values,
+                fidelity=self.reached[number],
+                final=final,
+                seconds=self.paid[number],
+            )
+        )
 
     def _report(self, number: int, rung: int) -> tuple[float, ...] | None:
         """Look a result up and charge for it."""
