@@ -25,6 +25,7 @@ HEADINGS: Mapping[str, str] = {
     "to_optimum_p95": "95th percentile",
     "found": "runs that met it",
     "seconds_per_proposal": "seconds per proposal",
+    "hypervolume_log": "hypervolume, costs on a log scale",
     "time_to_best_other": "time to the best other's end",
 }
 """What columns are called where a name is not its own words."""

@@ -1,6 +1,8 @@
 """What the laps of a race come to: the hypervolume of all models trained so far, over the budget.
 
-One frame for all laps, so that volumes can be compared. It reads what was measured and runs nothing.
+One frame for all laps, so that volumes can be compared. Where costs reach over orders of magnitude, nearly
+all of the volume is decided by the best score of any size; with costs on a logarithmic scale small models
+count as well. It reads what was measured and runs nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nasplat.bench.race import Course, Lap
@@ -35,6 +38,35 @@ def frame_of(course: Course, laps: Sequence[Lap]) -> Frame:
     return Frame(tuple(best), tuple(worst))
 
 
+def on_log_scale(course: Course, laps: Sequence[Lap]) -> tuple[Frame, list[Lap]] | None:
+    """Laps with the logarithms of their costs, and a frame from the smallest to the largest cost met.
+
+    ``None`` where there are no costs, or one is not above 0. Scores stay as they are.
+    """
+    costs = [place for place, sign in enumerate(course.signs) if sign > 0]
+    met = [[values[place] for place in costs] for lap in laps for _, values in lap.points]
+    if not (costs and met) or min(map(min, met)) <= 0:
+        return None
+    frame = frame_of(course, laps)
+    best, worst = list(frame.best), list(frame.worst)
+    for place, column in zip(costs, zip(*met, strict=True), strict=True):
+        best[place], worst[place] = math.log(min(column)), math.log(max(column))
+    scaled = [
+        replace(
+            lap,
+            points=tuple(
+                (
+                    when,
+                    tuple(math.log(one) if at in costs else one for at, one in enumerate(values)),
+                )
+                for when, values in lap.points
+            ),
+        )
+        for lap in laps
+    ]
+    return Frame(tuple(best), tuple(worst)), scaled
+
+
 def hypervolumes(frame: Frame, lap: Lap) -> list[tuple[float, float]]:
     """When the hypervolume of a lap rose, and to what."""
     found: list[tuple[float, float]] = []
@@ -57,11 +89,14 @@ def rows(course: Course, laps: Sequence[Lap]) -> list[dict[str, Any]]:
 
     ``hypervolume`` is the median over seeds at the end of the budget; ``time_to_best_other`` the median
     time until the best final hypervolume of all other strategies with the same seed was reached, as a
-    share of the budget, ``None`` where it was not in half of the seeds.
+    share of the budget, ``None`` where it was not in half of the seeds. ``hypervolume_log`` is the median
+    with costs on a logarithmic scale, ``None`` where they have none.
     """
     frame = frame_of(course, laps)
     rises = {(lap.strategy, lap.seed): hypervolumes(frame, lap) for lap in laps}
-    final = {key: volume_at(rise, course.length) for key, rise in rises.items()}
+    final = _final(course, frame, laps)
+    scaled = on_log_scale(course, laps)
+    final_log = _final(course, *scaled) if scaled else {}
     made: list[dict[str, Any]] = []
     for name in dict.fromkeys(lap.strategy for lap in laps):
         seeds = sorted(lap.seed for lap in laps if lap.strategy == name)
@@ -72,11 +107,21 @@ def rows(course: Course, laps: Sequence[Lap]) -> list[dict[str, Any]]:
             "runs": len(seeds),
             "hypervolume": statistics.median(final[name, seed] for seed in seeds),
             "hypervolumes": [final[name, seed] for seed in seeds],
+            "hypervolume_log": (
+                statistics.median(final_log[name, seed] for seed in seeds) if scaled else None
+            ),
             "time_to_best_other": met if met < math.inf else None,
             "models": statistics.median(len(lap.points) for lap in laps if lap.strategy == name),
         }
         made.append(row)
     return sorted(made, key=lambda row: -row["hypervolume"])
+
+
+def _final(course: Course, frame: Frame, laps: Sequence[Lap]) -> dict[tuple[str, int], float]:
+    """The hypervolume of each lap at the end of the budget, by strategy and seed."""
+    return {
+        (lap.strategy, lap.seed): volume_at(hypervolumes(frame, lap), course.length) for lap in laps
+    }
 
 
 def _time_to(

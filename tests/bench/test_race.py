@@ -8,7 +8,14 @@ import pytest
 
 from nasplat.bench import race, standings
 from nasplat.bench.race import Course, Lap, run_race
-from nasplat.bench.standings import curves, frame_of, hypervolumes, rows, volume_at
+from nasplat.bench.standings import (
+    curves,
+    frame_of,
+    hypervolumes,
+    on_log_scale,
+    rows,
+    volume_at,
+)
 from nasplat.errors import NotFoundError, UsageError
 
 COURSE = Course(space="s", task="t", budget="10s", objectives=("accuracy:max", "macs:min"))
@@ -50,6 +57,23 @@ def test_a_row_tells_when_the_best_of_the_others_was_reached() -> None:
     assert best["time_to_best_other"] == 0.8
     assert other["time_to_best_other"] is None
     assert other["hypervolumes"] == [0.5]
+
+
+def test_costs_on_a_log_scale_tell_small_models_apart() -> None:
+    small = Lap("small", 0, ((1.0, (-0.5, 10.0)),))
+    large = Lap("large", 0, ((1.0, (-0.5, 100.0)), (2.0, (-0.75, 1000.0))))
+    found = {row["strategy"]: row for row in rows(COURSE, [small, large])}
+    assert found["small"]["hypervolume"] == pytest.approx(0.5 * 0.99)
+    assert found["large"]["hypervolume"] == pytest.approx(0.5 * 0.9)
+    assert found["small"]["hypervolume_log"] == pytest.approx(0.5)
+    assert found["large"]["hypervolume_log"] == pytest.approx(0.25)
+
+
+def test_a_cost_of_nothing_has_no_log_scale() -> None:
+    assert [row["hypervolume_log"] for row in rows(COURSE, LAPS)] == [None, None]
+    assert on_log_scale(COURSE, [Lap("a", 0, ())]) is None
+    scores = Course(space="s", task="t", budget="10s", objectives=("a:max", "b:max"))
+    assert on_log_scale(scores, LAPS) is None
 
 
 def test_a_strategy_alone_has_nobody_to_reach() -> None:
