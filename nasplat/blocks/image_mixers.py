@@ -37,8 +37,9 @@ from nasplat.ops.norm import Activation
 from nasplat.ops.rearrange import WaveletTransform
 from nasplat.ops.resample import Pool, Upsample
 from nasplat.ops.selective import AttentionMerge, SelectiveMerge
+from nasplat.space.arithmetic import Smallest
 from nasplat.space.choose import Choose
-from nasplat.space.decisions import Case, Choice, Smallest
+from nasplat.space.decisions import Case, Choice
 from nasplat.space.residual import Residual
 from nasplat.space.wiring import Each, First, Parallel, Pick, Shared, Steps
 

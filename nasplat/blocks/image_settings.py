@@ -22,8 +22,9 @@ from nasplat.ops.norm import (
     UnifiedNorm,
 )
 from nasplat.ops.token_reduction import TokenMerge
+from nasplat.space.arithmetic import Largest
 from nasplat.space.choose import Choose, Match, Optional
-from nasplat.space.decisions import Case, Choice, Largest
+from nasplat.space.decisions import Case, Choice
 from nasplat.space.quantised import Quantised
 from nasplat.space.repeat import Private
 from nasplat.space.residual import Residual

@@ -26,8 +26,9 @@ from nasplat.ops.resample import (
 )
 from nasplat.ops.shift import ShiftedCopies
 from nasplat.ops.warp import SpatialTransformer
+from nasplat.space.arithmetic import Largest
 from nasplat.space.choose import Choose, Match
-from nasplat.space.decisions import Choice, Largest
+from nasplat.space.decisions import Choice
 from nasplat.space.wiring import Parallel, Pick, Steps
 
 

@@ -24,8 +24,9 @@ from nasplat.ops.mixer import FourierMixer
 from nasplat.ops.projected import ProjectedAttention
 from nasplat.ops.recurrent import LinearRecurrence
 from nasplat.ops.ssm import XLSTM, SelectiveSSM
+from nasplat.space.arithmetic import Largest
 from nasplat.space.choose import Match
-from nasplat.space.decisions import Choice, Formula, domain
+from nasplat.space.decisions import Choice, domain
 from nasplat.space.wiring import Decided, Each, Parallel, Steps
 
 MIXERS = (
@@ -90,7 +91,7 @@ class Heads:
     @property
     def shared(self) -> Any:
         """Heads of keys and values."""
-        return Formula("max", 1, self.count // self.groups)
+        return Largest(1, self.count // self.groups)
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from typing import Any
 from nasplat.errors import SpaceError
 from nasplat.graph.graph import GraphBuilder
 from nasplat.graph.op import FLOAT, Bits, Expression, Op, Sequence
-from nasplat.space.decisions import Case, Decision, Formula
+from nasplat.space.arithmetic import Formula
+from nasplat.space.decisions import Case, Decision
 from nasplat.space.plan import Entry, Plan, Point, Site, product
 
 Refs = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Decisions over values: ``Choice``, ``Int``, ``Float``, arithmetic on them, and ``Case``.
+"""Decisions over values: ``Choice``, ``Int``, ``Float``, and ``Case``, which depends on one.
 
 A decision is an object with an identity: used twice it is one decision, ``.fresh()`` makes an independent
 copy. It may stand wherever an op expects a plain value, which is why the makers are typed ``Any``:
@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from nasplat.errors import SpaceError
+from nasplat.space.arithmetic import Arithmetic, Formula
 
 Scalar = bool | int | float | str | None
 """What a decision may decide: a JSON scalar."""
@@ -31,61 +32,6 @@ class Trial(Protocol):
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """A number of ``[low, high]``."""
-
-
-class Arithmetic:
-    """Values that can be added, subtracted and multiplied, as decisions and formulas can.
-
-    ``width * 2`` in an op's field is worked out when a candidate is built.
-    """
-
-    def __add__(self, other: Any) -> Any:
-        return Formula("+", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return Formula("+", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return Formula("-", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return Formula("-", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return Formula("*", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return Formula("*", other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return Formula("//", self, other)
-
-
-class Formula(Arithmetic):
-    """Integer arithmetic on decisions.
-
-    Args:
-        operator: One of ``+ - * // max min``.
-        left: A number, a decision or a formula.
-        right: The same.
-    """
-
-    OPERATORS: ClassVar[Mapping[str, Callable[[Any, Any], Any]]] = {
-        "+": lambda a, b: a + b,
-        "-": lambda a, b: a - b,
-        "*": lambda a, b: a * b,
-        "//": lambda a, b: a // b,
-        "max": max,
-        "min": min,
-    }
-
-    def __init__(self, operator: str, left: Any, right: Any) -> None:
-        self.operator = operator
-        self.left = left
-        self.right = right
-
-    def __repr__(self) -> str:
-        return f"({self.left!r} {self.operator} {self.right!r})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -443,16 +389,6 @@ class FloatDecision(Decision):
 
     def __repr__(self) -> str:
         return f"Float({self.low:g}, {self.high:g}{', log=True' if self.log else ''})"
-
-
-def Largest(left: Any, right: Any) -> Any:
-    """The larger of two numbers, decisions or formulas."""
-    return Formula("max", left, right)
-
-
-def Smallest(left: Any, right: Any) -> Any:
-    """The smaller of two numbers, decisions or formulas."""
-    return Formula("min", left, right)
 
 
 _UNSET: Any = object()

@@ -11,8 +11,9 @@ from typing import Any
 from nasplat.errors import SpaceError
 from nasplat.graph.op import Op
 from nasplat.graph.types import TensorType, type_to_json
+from nasplat.space.arithmetic import Formula
 from nasplat.space.base import is_open
-from nasplat.space.decisions import Decision, Formula
+from nasplat.space.decisions import Decision
 
 VERSION = "s1"
 

@@ -1,4 +1,4 @@
-"""Decisions over values: domains, identity, arithmetic."""
+"""Decisions over values: domains and identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nasplat.errors import SpaceError
 from nasplat.space.base import fresh
-from nasplat.space.decisions import Choice, Float, Int, Largest, Smallest
+from nasplat.space.decisions import Choice, Float, Int
 from nasplat.space.repeat import Repeat
 from nasplat.space.wiring import Steps
 from nasplat.testing.space import Keep, small_space
@@ -118,17 +118,6 @@ def test_fresh_keeps_what_is_one_within_the_copy() -> None:
 def test_a_given_name_is_the_path() -> None:
     space = small_space(Keep(size=Choice(1, 2, name="how.much")))
     assert list(space.points) == ["how.much"]
-
-
-@given(st.integers(1, 4), st.integers(1, 4))
-def test_formulas_are_worked_out_when_a_candidate_is_built(one: int, two: int) -> None:
-    a, b = Int(1, 4, name="a"), Int(1, 4, name="b")
-    formula = Largest(3 * a - b // 1, Smallest(a, 2) + 1)
-    space = small_space(Keep(size=formula, form=(a, "x", b)))
-    op = space.build({"a": one, "b": two}).graph.nodes[0].op
-    assert isinstance(op, Keep)
-    assert op.size == max(3 * one - two, min(one, 2) + 1)
-    assert op.form == (one, "x", two)
 
 
 def test_values_on_demand_are_legal_but_never_proposed() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from nasplat.errors import SpaceError
 from nasplat.graph.op import FLOAT, Bits
-from nasplat.space.decisions import Choice, Largest
+from nasplat.space.arithmetic import Largest
+from nasplat.space.decisions import Choice
 from nasplat.space.quantised import Quantised
 from nasplat.space.wiring import Steps
 from nasplat.testing.space import Keep, small_space

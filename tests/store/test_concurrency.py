@@ -17,7 +17,7 @@ import pytest
 from nasplat.errors import StoreError
 from nasplat.store.records import Lease, NewReport, TrialState
 from nasplat.store.store import Store
-from nasplat.testing.store import make_study, make_trials
+from nasplat.testing.store_given import make_study, make_trials
 
 LEASER = """
 import sys
@@ -34,7 +34,7 @@ ADDER = """
 import sys
 from nasplat.store.records import Lease, NewReport
 from nasplat.store.store import Store
-from nasplat.testing.store import make_trials
+from nasplat.testing.store_given import make_trials
 with Store.open(sys.argv[1]) as store:
     while True:
         with store.batch():

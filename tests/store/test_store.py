@@ -25,7 +25,7 @@ from nasplat.store.records import Lease, NewReport
 from nasplat.store.schema import HEAD, Base
 from nasplat.store.store import NetworkStorageWarning, Store
 from nasplat.store.views import drop_views
-from nasplat.testing.store import make_study, make_trials
+from nasplat.testing.store_given import make_study, make_trials
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
