@@ -13,7 +13,7 @@ and in its stead there is plain variation of the best results, and random candid
 comes from there in any case. Results count as far as their standard errors allow.
 
 The models have a trend along what a candidate computes: larger ones than any so far are soon looked at, yet
-no more than twice as large, because the largest of a space take the time of hundreds of others.
+only two or three times as large, because the largest of a space take the time of hundreds of others.
 
 Earlier searches of any task and space can inform the models [Mills2023]. They choose the first of the spread
 candidates; where half of the first results came in the order that they foretold, the other half is left

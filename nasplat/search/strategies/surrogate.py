@@ -7,8 +7,8 @@ trials that are left out says how far to trust it.
 
 What computes more is mostly better, beyond what was met as well [White2022]: models can have a linear trend
 along such features, as steep as the results are. Without it all that is larger than the first candidates is
-expected to be just as good as they are. It goes on to twice the largest that was met: what is larger still
-is expected to be as good as that, so that sizes double at a time and not a hundredfold.
+expected to be just as good as they are. It goes on somewhat beyond the largest that was met: what is larger
+still is expected to be as good as that, so that sizes double or triple at a time and not a hundredfold.
 
 References:
     [Picheny2013] V. Picheny, T. Wagner, D. Ginsbourger. A benchmark of kriging-based infill criteria for
@@ -46,7 +46,10 @@ Describe = Callable[[Sequence["Candidate"]], Floats]
 ROWS = 600
 """Rows that a model is conditioned on at most; reports of rungs are left out first."""
 STEP = math.log(2.0)
-"""How far a trend goes on beyond what was met, in the unit of its feature, a logarithm."""
+"""How far a trend goes on beyond what was met, in standard deviations of its feature over a space.
+
+Where the logarithms of sizes deviate by 1, sizes double; in a space with more of a spread they more than do.
+"""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
