@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECKED := nasplat search_spaces predictors
 # Tests that take about as long as all others.
-HALF := tests/search_spaces $(wildcard tests/ops/test_[a-m]*.py)
+HALF := tests/search_spaces tests/evaluate $(wildcard tests/ops/test_[a-m]*.py)
 # Tests of what a clock says, run when the machine has nothing else to do.
 ALONE := tests/hardware/test_latency.py
 

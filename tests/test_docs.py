@@ -96,6 +96,7 @@ def test_the_python_page_runs_as_it_stands(tmp_path: Path) -> None:
     assert "g1:" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_worked_example_of_an_op_and_a_space_runs_as_it_stands(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     environment = {

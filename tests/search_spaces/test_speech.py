@@ -53,6 +53,7 @@ def test_parameters_of_a_candidate_are_those_of_its_module(kind: Space) -> None:
         assert sum(p.numel() for p in module.parameters()) == candidate.cost.params
 
 
+@pytest.mark.slow
 def test_it_scales_to_frames_and_to_sound() -> None:
     """1,024 frames of 80 mel bands, and a second of sound at 16 kHz."""
     scales: dict[str, tuple[TensorType, TensorType]] = {
