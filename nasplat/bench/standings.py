@@ -16,6 +16,8 @@ from typing import Any
 from nasplat.bench.race import Course, Lap
 from nasplat.pareto import Frame
 
+Rises = Mapping[tuple[str, int], Sequence[tuple[float, float]]]
+"""By strategy and seed: when the hypervolume of a lap rose, and to what."""
 STEPS = 200
 """Moments at which curves are read."""
 
@@ -44,27 +46,24 @@ def on_log_scale(course: Course, laps: Sequence[Lap]) -> tuple[Frame, list[Lap]]
     ``None`` where there are no costs, or one is not above 0. Scores stay as they are.
     """
     costs = [place for place, sign in enumerate(course.signs) if sign > 0]
-    met = [[values[place] for place in costs] for lap in laps for _, values in lap.points]
-    if not (costs and met) or min(map(min, met)) <= 0:
+    met = [values for lap in laps for _, values in lap.points]
+    if not (costs and met) or min(values[place] for values in met for place in costs) <= 0:
         return None
     frame = frame_of(course, laps)
     best, worst = list(frame.best), list(frame.worst)
-    for place, column in zip(costs, zip(*met, strict=True), strict=True):
-        best[place], worst[place] = math.log(min(column)), math.log(max(column))
-    scaled = [
-        replace(
-            lap,
-            points=tuple(
-                (
-                    when,
-                    tuple(math.log(one) if at in costs else one for at, one in enumerate(values)),
-                )
-                for when, values in lap.points
-            ),
-        )
+    for place in costs:
+        column = [math.log(values[place]) for values in met]
+        best[place], worst[place] = min(column), max(column)
+
+    def scaled(values: tuple[float, ...]) -> tuple[float, ...]:
+        pairs = zip(course.signs, values, strict=True)
+        return tuple(math.log(value) if sign > 0 else value for sign, value in pairs)
+
+    logged = [
+        replace(lap, points=tuple((when, scaled(values)) for when, values in lap.points))
         for lap in laps
     ]
-    return Frame(tuple(best), tuple(worst)), scaled
+    return Frame(tuple(best), tuple(worst)), logged
 
 
 def hypervolumes(frame: Frame, lap: Lap) -> list[tuple[float, float]]:
@@ -92,11 +91,10 @@ def rows(course: Course, laps: Sequence[Lap]) -> list[dict[str, Any]]:
     share of the budget, ``None`` where it was not in half of the seeds. ``hypervolume_log`` is the median
     with costs on a logarithmic scale, ``None`` where they have none.
     """
-    frame = frame_of(course, laps)
-    rises = {(lap.strategy, lap.seed): hypervolumes(frame, lap) for lap in laps}
-    final = _final(course, frame, laps)
-    scaled = on_log_scale(course, laps)
-    final_log = _final(course, *scaled) if scaled else {}
+    rises = _rises(frame_of(course, laps), laps)
+    final = _final(course, rises)
+    logged = on_log_scale(course, laps)
+    final_log = _final(course, _rises(*logged)) if logged else {}
     made: list[dict[str, Any]] = []
     for name in dict.fromkeys(lap.strategy for lap in laps):
         seeds = sorted(lap.seed for lap in laps if lap.strategy == name)
@@ -108,7 +106,7 @@ def rows(course: Course, laps: Sequence[Lap]) -> list[dict[str, Any]]:
             "hypervolume": statistics.median(final[name, seed] for seed in seeds),
             "hypervolumes": [final[name, seed] for seed in seeds],
             "hypervolume_log": (
-                statistics.median(final_log[name, seed] for seed in seeds) if scaled else None
+                statistics.median(final_log[name, seed] for seed in seeds) if logged else None
             ),
             "time_to_best_other": met if met < math.inf else None,
             "models": statistics.median(len(lap.points) for lap in laps if lap.strategy == name),
@@ -117,16 +115,18 @@ def rows(course: Course, laps: Sequence[Lap]) -> list[dict[str, Any]]:
     return sorted(made, key=lambda row: -row["hypervolume"])
 
 
-def _final(course: Course, frame: Frame, laps: Sequence[Lap]) -> dict[tuple[str, int], float]:
-    """The hypervolume of each lap at the end of the budget, by strategy and seed."""
-    return {
-        (lap.strategy, lap.seed): volume_at(hypervolumes(frame, lap), course.length) for lap in laps
-    }
+def _rises(frame: Frame, laps: Sequence[Lap]) -> Rises:
+    return {(lap.strategy, lap.seed): hypervolumes(frame, lap) for lap in laps}
+
+
+def _final(course: Course, rises: Rises) -> dict[tuple[str, int], float]:
+    """The hypervolume of each lap at the end of the budget."""
+    return {key: volume_at(rise, course.length) for key, rise in rises.items()}
 
 
 def _time_to(
     course: Course,
-    rises: Mapping[tuple[str, int], Sequence[tuple[float, float]]],
+    rises: Rises,
     final: Mapping[tuple[str, int], float],
     name: str,
     seed: int,

@@ -18,9 +18,11 @@ def part(name: str, count: int) -> int:
 
 
 @pytest.mark.parametrize(("name", "example"), EVERY)
-def test_a_hundred_genotypes_of_a_space_type_check_and_some_run(name: str, example: str) -> None:
+def test_three_hundred_genotypes_of_a_space_type_check_and_some_run(
+    name: str, example: str
+) -> None:
     space = space_of(name, example)
-    type_check(space, part(name, 100), seed=1)
+    type_check(space, part(name, 300), seed=1)
     run_for_real(space, part(name, 10), seed=2)
 
 
